@@ -1,0 +1,113 @@
+"""The contract of a source.
+
+The life of a source, as its author sees it:
+
+1. ``SourceConnector(settings)`` is made when the pipeline is loaded. It does no I/O.
+2. ``check()`` may be called, by ``ingest validate --connect``: reach the system, change nothing.
+3. ``tasks(most)`` divides the work into at most ``most`` tasks. Each runs in a thread of its own.
+4. ``task.open(context, positions)``: ``positions`` is what the hub has committed for this task's
+   streams: start right after it. Empty on the first run.
+5. ``task.poll()`` again and again. It returns a batch with the positions *after* that batch; or
+   ``None`` after it has waited a while (use ``context.wait``: never sleep). It raises
+   ``EndOfInput`` when ``context.until_caught_up`` is set and nothing is left.
+6. ``task.committed(positions)`` after the hub has a batch and its positions **on disk**: only now tell
+   the outside system that it is done (delete the file, confirm the slot). Called in the thread that polls,
+   in order, perhaps for several batches at once; after a crash it may never have been called.
+7. ``task.close()``, always, also after a failure. ``open`` may be called again afterwards on a new task.
+
+A failed ``poll`` that raises a ``Retriable`` error is tried again after a pause, with the task reopened
+from the committed positions; any other error stops the task.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ingest.config import Settings
+from ingest.connectors.dead_letters import DeadRecords
+from ingest.connectors.records import Records
+from ingest.environment import Environment
+
+Position = Mapping[str, Any]
+"""JSON values only. Opaque to the engine."""
+
+
+class EndOfInput(Exception):
+    """Raised by ``poll``: nothing is left and nothing will come. A signal, no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One step of a source: all of it, positions included, commits in one hub transaction, or none.
+
+    ``positions`` maps each stream that moved to where it stands after this batch; ``None`` forgets a
+    stream. Each ``Records`` comes from one stream. A step may carry positions without records.
+    """
+
+    records: Sequence[Records] = ()
+    positions: Mapping[str, Position | None] = field(default_factory=dict)
+    dead: Sequence[DeadRecords] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What the runtime gives a source task.
+
+    ``base_folder`` is where relative paths start; ``max_batch_bytes`` bounds one ``Polled``;
+    ``stopping`` is set when the task should return from ``poll`` soon (within a second).
+    """
+
+    name: str
+    base_folder: Path
+    environment: Environment
+    until_caught_up: bool = False
+    max_batch_bytes: int = 8 * 1024 * 1024
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Waits until the task should stop (true) or the time has passed (false)."""
+        return self.environment.clock.wait(self.stopping, timeout_ms)
+
+
+class SourceTask(ABC):
+    """One thread's share of a source. Used by one thread only."""
+
+    @abstractmethod
+    def open(self, context: SourceContext, positions: Mapping[str, Position]) -> None:
+        """Prepares to read on after ``positions``; raises ``PositionLost`` where that is impossible."""
+
+    @abstractmethod
+    def poll(self) -> Polled | None:
+        """The next batch; blocks at most about a second; see the life above."""
+
+    def committed(self, positions: Mapping[str, Position | None]) -> None:
+        """The hub has everything up to ``positions`` on disk."""
+        return
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what ``open`` took. Must not raise because ``open`` failed half-way."""
+
+
+class SourceConnector(ABC):
+    """Named by an entry point in the group ``ingest.sources``; the class docstring is its documentation."""
+
+    Settings: ClassVar[type[Settings]]
+
+    @abstractmethod
+    def __init__(self, settings: Any) -> None:
+        """``settings`` is an instance of ``Settings``. Does no I/O."""
+
+    def check(self, base_folder: Path) -> None:
+        """Reaches the outside system and raises a ``ConnectorError`` with a hint if it cannot be used."""
+        return
+
+    @abstractmethod
+    def tasks(self, most: int) -> Sequence[SourceTask]:
+        """At least one task, at most ``most``. Positions are shared out by stream name: a task must
+        ignore streams that are not its own."""

@@ -1,0 +1,3 @@
+"""Ingest: sources, a partitioned log and sinks in one process."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Columns <-> record values, and the schemas of topics."""

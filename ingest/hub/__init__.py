@@ -1,0 +1,1 @@
+"""Hubs: the log that a pipeline runs on, behind one contract."""

@@ -1,0 +1,1 @@
+"""The partitioned log on disk."""

@@ -1,0 +1,1 @@
+"""Tasks: the source loop, the sink loop, and their supervision."""

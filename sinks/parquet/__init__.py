@@ -1,0 +1,1 @@
+"""Typed columns to Parquet files, exactly once."""

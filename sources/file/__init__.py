@@ -1,0 +1,1 @@
+"""Log files, tailed by content identity."""
