@@ -1,0 +1,124 @@
+"""The ``ingest`` program: finds the command, turns errors into exit codes.
+
+Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.
+Nothing heavy is imported until a command needs it: ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from ingest import __version__
+from ingest.cli.talk import Talk
+from ingest.errors import ConfigError, IngestError, UsageError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CONFIG = 78
+
+COMMANDS = {
+    "init": ("ingest.cli.init:init", "Make a runnable pipeline to start from."),
+    "validate": ("ingest.cli.validate:validate", "Check a pipeline file; print every mistake with its line."),
+    "preview": ("ingest.cli.preview:preview", "Show the first rows after each step; write nothing."),
+    "test": ("ingest.cli.test:test", "Run a pipeline's own tests."),
+    "run": ("ingest.cli.run:run", "Run pipelines until stopped, or until they have caught up."),
+    "status": ("ingest.cli.status:status", "Show positions, lag, rates, errors and last commits."),
+    "topics": ("ingest.cli.topics:topics", "List, create, describe, alter and delete topics."),
+    "groups": ("ingest.cli.groups:groups", "List and describe groups, reset and delete their offsets."),
+    "produce": ("ingest.cli.produce:produce", "Append lines from stdin to a topic."),
+    "consume": ("ingest.cli.consume:consume", "Print a topic's records."),
+    "sql": ("ingest.cli.sql:sql", "Query topics and lake tables with SQL."),
+    "dead-letters": ("ingest.cli.dead_letters:dead_letters", "List and show records that could not go on."),
+    "positions": ("ingest.cli.positions:positions", "Show where sources and sinks stand; move them on purpose."),
+    "connectors": ("ingest.cli.connectors:connectors", "List and describe sources, transforms and sinks."),
+    "check": ("ingest.cli.check:check", "Verify a data folder or a lake table."),
+    "schema": ("ingest.cli.schema:schema", "Print the JSON Schema of pipeline files, for editors."),
+    "completion": ("ingest.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and summary; imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from ingest.config import nearest
+
+            meant = nearest(args[0], list(COMMANDS))
+            if meant:
+                error.message += f" Did you mean {meant}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ingest")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="How to talk on stderr; json is for machines.",
+)
+@click.pass_context
+def cli(ctx: click.Context, log_format: str) -> None:
+    """Moves logs, events and tables into a lake, exactly once, over a log of its own.
+
+    Start with: ingest init my-pipeline --template access-log
+    """
+    ctx.obj = Talk(json=log_format == "json")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code. The console script exits with it."""
+    try:
+        result = cli.main(args=arguments, prog_name="ingest", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader of our output has gone (as with `| head`): nothing is left to say, nor anyone to hear it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except IngestError as error:
+        _talk().error(error)
+        return _exit_code(error)
+
+
+def _talk() -> Talk:
+    return Talk(json="--log-format=json" in sys.argv or "json" in sys.argv[1:3])
+
+
+def _exit_code(error: IngestError) -> int:
+    if isinstance(error, ConfigError):
+        return EXIT_CONFIG
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
