@@ -156,14 +156,16 @@ class _Loader:
         """The mappings of a list, each with its place; names must be unique."""
         if not isinstance(entries, list):
             return []
-        found, names = [], set()
+        found: list[tuple[Place, dict[str, Any]]] = []
+        names: set[str] = set()
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 continue
             name = entry.get("name")
             if isinstance(name, str) and name in names:
                 self.problems.add((kind, index, "name"), f"the name {name} is used twice among the {kind}")
-            names.add(name) if isinstance(name, str) else None
+            if isinstance(name, str):
+                names.add(name)
             found.append(((kind, index), entry))
         return found
 

@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 
             meant = nearest(args[0], list(COMMANDS))
             if meant:
-                error.message += f" Did you mean {meant}?"
+                raise click.UsageError(f"{error.message} Did you mean {meant}?", ctx) from error
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,43 @@
+"""``ingest check``: verifies a data folder or a lake table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.cli.output import json_option, print_rows
+from ingest.cli.talk import Talk
+
+
+@click.command()
+@click.argument("place", metavar="DIR|URL")
+@click.option("--repair", is_flag=True, help="Do what can be repaired without losing a good record.")
+@json_option
+@click.pass_obj
+def check(talk: Talk, place: str, repair: bool, as_json: bool) -> int:
+    """Verify a data folder (every batch, index and transaction) or a lake table (every file, by its manifests).
+
+    Prints each finding with what `--repair` would do. Exit code 1 if there is any that stays.
+    """
+    from ingest.cli.main import EXIT_FAILED
+
+    findings = _findings(place, repair)
+    print_rows(findings, ["severity", "place", "problem", "repair"], as_json=as_json) if findings or as_json else None
+    left = [finding for finding in findings if not finding["repaired"] and finding["severity"] == "error"]
+    talk.say(
+        f"{place}: {len(findings)} findings, {len(left)} of them errors that stay" if findings else f"{place} is whole"
+    )
+    return EXIT_FAILED if left else 0
+
+
+def _findings(place: str, repair: bool) -> list[dict[str, Any]]:
+    path = Path(place)
+    if "://" not in place and (path / "meta.properties").is_file():
+        from ingest.log.check import check_folder
+
+        return [finding.as_dict() for finding in check_folder(path, repair=repair)]
+    from ingest.sinks.parquet.reading import check_table
+
+    return [finding.as_dict() for finding in check_table(place, Path.cwd(), repair=repair)]

@@ -1,0 +1,48 @@
+"""``ingest validate``: every mistake of a pipeline file, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ingest.cli.talk import Talk
+from ingest.errors import ConfigError, IngestError
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--connect", is_flag=True, help="Reach the systems that the pipeline names, too; change nothing there.")
+@click.pass_obj
+def validate(talk: Talk, files: tuple[Path, ...], connect: bool) -> int:
+    """Check pipeline files; print every mistake with its line. Exit code 78 if there is any."""
+    from ingest.cli.main import EXIT_CONFIG, EXIT_FAILED
+
+    worst = 0
+    for file in files:
+        try:
+            failures = _check(file, connect)
+        except ConfigError as error:
+            talk.error(error)
+            worst = EXIT_CONFIG
+            continue
+        for failure in failures:
+            talk.error(failure)
+        if failures:
+            worst = max(worst, EXIT_FAILED)
+        else:
+            talk.say(f"{file} is valid", path=str(file))
+    return worst
+
+
+def _check(file: Path, connect: bool) -> list[IngestError]:
+    from ingest.pipelines.loader import load
+
+    plan = load(file).plan
+    failures: list[IngestError] = []
+    for part in [*plan.sources, *plan.sinks] if connect else []:
+        try:
+            part.connector.check(plan.base_folder)
+        except IngestError as error:
+            failures.append(error)
+    return failures
