@@ -1,8 +1,6 @@
-"""What all tests share: the ``--slow`` switch, and loud skips that the gate turns into failures."""
+"""What all tests share: the ``--slow`` switch."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 
@@ -18,12 +16,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
-
-
-def needs(present: object, what: str) -> None:
-    """Skips the test on a user's machine that lacks ``what``; in the gate that is a failure."""
-    if present:
-        return
-    if os.environ.get("INGEST_GATE"):
-        pytest.fail(f"the gate must have {what}")
-    pytest.skip(f"this machine has no {what}")
