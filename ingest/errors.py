@@ -15,6 +15,7 @@
     │   ├── TopicExists                a topic of that name is already there
     │   ├── TopicInvalid               a name or setting that the log refuses
     │   ├── OffsetOutOfRange           below the log start or above the end
+    │   ├── RecordInvalid              records that the log or the topic's settings refuse
     │   ├── SequenceOutOfOrder         an idempotent producer skipped a batch
     │   ├── Fenced                     a newer epoch of the same writer exists
     │   ├── TransactionInvalid         a call that the transaction's state forbids
@@ -115,6 +116,10 @@ class TopicInvalid(LogError):
 
 class OffsetOutOfRange(LogError):
     """The offset lies below the log start or above the log end; facts ``start``, ``end``."""
+
+
+class RecordInvalid(LogError):
+    """Records that the log or the topic's settings refuse: a time too far off, a client's control batch."""
 
 
 class SequenceOutOfOrder(LogError):
