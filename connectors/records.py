@@ -43,7 +43,8 @@ class Records:
     ``partition``, ``offsets`` (int64)  set when read from a hub; with the ``arrow`` format many rows
                    share an offset
     ``rows``       int64, the index of each row in the batch that entered the transforms: set by the
-                   runtime, carried by ``filter`` and ``take``, so that a refused row is traced back
+                   runtime, carried by ``filter`` and ``take``, so that a refused row is traced back;
+                   when given to a sink, the row inside its record, as ``DeadLetter.row`` names it
     """
 
     value: pa.Array

@@ -86,8 +86,9 @@ class Standing:
 class SinkContext:
     """What the runtime gives a sink task.
 
-    ``hub_id``, ``topic_ids`` (by topic) and ``epoch`` are stored with each commit. ``epoch`` grows with each
-    start of this sink; a target that holds a higher one belongs to a newer writer: raise ``SinkFenced``.
+    ``hub_id``, ``topic_ids`` (by topic; it grows when topics appear) and ``epoch`` are stored with each commit.
+    ``epoch`` grows with each start of this sink; a target that holds a higher one belongs to a newer writer:
+    raise ``SinkFenced``.
     ``tolerate`` tells whether a bad record may become a dead letter; if not, raise ``RecordRefused``.
     """
 

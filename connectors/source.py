@@ -110,4 +110,4 @@ class SourceConnector(ABC):
     @abstractmethod
     def tasks(self, most: int) -> Sequence[SourceTask]:
         """At least one task, at most ``most``. Positions are shared out by stream name: a task must
-        ignore streams that are not its own."""
+        ignore streams that are not its own. Called again for each attempt: the division must stay the same."""

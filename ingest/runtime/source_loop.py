@@ -1,0 +1,128 @@
+"""The source loop: poll, transform, and commit records and positions in one hub transaction.
+
+The next batch is polled while the last one's commit is on its way to the disk; one commit at a time is
+outstanding. The source is told what is committed from the thread that polls, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Literal
+
+from ingest.connectors import EndOfInput, Position, SourceContext, SourceTask
+from ingest.hub.contract import HubTransaction
+from ingest.runtime.closing import closing_after
+from ingest.runtime.dead_letter_topic import DeadLetterTopic
+from ingest.runtime.progress import Progress
+from ingest.runtime.source_batch import SourceBatch, SourceBatches
+from ingest.runtime.task_setting import TaskSetting
+
+End = Literal["done", "stopped"]
+
+OVERLAP_BYTES = 128 * 1024
+"""A smaller batch's commit is waited for at once: a source that trickles hears of it before it blocks again."""
+
+
+@dataclass(slots=True)
+class _Outstanding:
+    transaction: HubTransaction
+    done: Future[None]
+    batch: SourceBatch
+    dead: int
+
+
+class SourceLoop:
+    """One task of a source, from ``open`` to ``close``; made anew for each attempt."""
+
+    def __init__(
+        self,
+        setting: TaskSetting,
+        task: SourceTask,
+        batches: SourceBatches,
+        context: SourceContext,
+        progress: Progress,
+        *,
+        writer_name: str,
+    ) -> None:
+        self._hub = setting.hub
+        self._fail = setting.environment.fail
+        self._dead_letters = DeadLetterTopic(setting.hub, setting.topics, setting.plan.errors_topic)
+        self._owner = setting.plan.owner(context.name)
+        self._task = task
+        self._batches = batches
+        self._context = context
+        self._progress = progress
+        self._writer_name = writer_name
+        self._outstanding: _Outstanding | None = None
+
+    def run(self) -> End:
+        """Until the input ends, or ``context.stopping`` is set; what was polled before is committed."""
+        with closing_after(self._task):
+            self._writer = self._hub.register_writer(self._writer_name)
+            stored = self._hub.positions(self._owner)
+            self._task.open(self._context, self._batches.resume(stored))
+            try:
+                return self._poll_on()
+            except Exception:
+                self._await_outstanding()
+                raise
+
+    def _poll_on(self) -> End:
+        while not self._context.stopping.is_set():
+            try:
+                polled = self._task.poll()
+            except EndOfInput:
+                self._settle()
+                return "done"
+            if polled is None:
+                self._settle()
+                continue
+            self._fail.hit("source.polled")
+            batch = self._batches.make(polled)
+            self._fail.hit("source.transformed")
+            self._settle()
+            self._append(batch)
+            if batch.size_bytes < OVERLAP_BYTES:
+                self._settle()
+        self._settle()
+        return "stopped"
+
+    def _append(self, batch: SourceBatch) -> None:
+        if not (batch.appends or batch.dead or batch.stored):
+            return
+        transaction = self._hub.transaction(self._writer)
+        try:
+            for records, partition in batch.appends:
+                transaction.append(records, partition)
+            dead = sum(self._dead_letters.append(transaction, letters) for letters in batch.dead)
+            transaction.put_positions(self._owner, batch.stored)
+            self._fail.hit("source.appended")
+            self._outstanding = _Outstanding(transaction, transaction.commit(), batch, dead)
+        except Exception:
+            transaction.abort()
+            raise
+
+    def _await_outstanding(self) -> None:
+        """After a failure: the next attempt reads the positions, so what is on its way must have arrived."""
+        if self._outstanding is not None:
+            wait([self._outstanding.done])
+
+    def _settle(self) -> None:
+        """Waits until the outstanding commit is on disk, and tells the source."""
+        outstanding, self._outstanding = self._outstanding, None
+        if outstanding is None:
+            return
+        try:
+            outstanding.done.result()
+        except Exception:
+            outstanding.transaction.abort()
+            raise
+        self._fail.hit("source.committed")
+        batch = outstanding.batch
+        self._progress.moved(batch.records, batch.size_bytes)
+        self._progress.committed(outstanding.dead)
+        positions: Mapping[str, Position | None] = batch.positions
+        if positions:
+            self._task.committed(positions)
