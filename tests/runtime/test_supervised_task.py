@@ -1,0 +1,155 @@
+"""A task in its thread: states, retries, pause, stop."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ingest.environment import Environment
+from ingest.errors import BudgetExhausted, ConnectorError, SystemUnavailable
+from ingest.runtime.plan import Retry
+from ingest.runtime.progress import Progress
+from ingest.runtime.supervised_task import SupervisedTask
+
+PATIENCE_MS = 10_000
+
+
+def supervised(run, clock=None, **retry):
+    environment = Environment(clock=clock) if clock else Environment()
+    lines = []
+    task = SupervisedTask(
+        "source x", run, Retry(**retry), Progress(environment.clock), environment, threading.Event(), lines.append
+    )
+    task.lines = lines
+    return task
+
+
+def finished(task):
+    task.start()
+    assert task.join(PATIENCE_MS)
+    return task
+
+
+def test_a_task_that_ends_is_done():
+    assert finished(supervised(lambda stop: "done")).state == "done"
+
+
+def test_a_retriable_failure_is_tried_again_after_a_pause(clock):
+    attempts = []
+
+    def run(stop):
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise SystemUnavailable("busy")
+        return "done"
+
+    task = finished(supervised(run, clock, budget=5, backoff_ms=100))
+    assert task.state == "done"
+    assert task.progress.retries == 3
+    assert task.progress.last_error == "busy"
+    assert len(clock.waits) == 3
+    assert all("busy" in line for line in task.lines)
+
+
+def test_too_many_failures_end_it_with_the_last_one_as_the_cause(clock):
+    task = finished(supervised(failing(SystemUnavailable("busy")), clock, budget=2))
+    assert task.state == "failed"
+    assert isinstance(task.error, BudgetExhausted)
+    assert str(task.error.__cause__) == "busy"
+    assert task.progress.retries == 2
+
+
+@pytest.mark.parametrize("error", [ConnectorError("bad"), ValueError("bad"), KeyboardInterrupt("bad")])
+def test_any_other_failure_ends_it_at_once(clock, error):
+    task = finished(supervised(failing(error), clock))
+    assert task.state == "failed"
+    assert task.error is error
+    assert task.progress.last_error == "bad"
+
+
+def test_stop_interrupts_the_run():
+    task = supervised(until_interrupted)
+    task.start()
+    task.request_stop()
+    assert task.join(PATIENCE_MS)
+    assert task.state == "stopped"
+
+
+def test_stop_interrupts_the_pause_after_a_failure():
+    failed = threading.Event()
+
+    def run(stop):
+        failed.set()
+        raise SystemUnavailable("busy")
+
+    task = supervised(run, backoff_ms=3_600_000, max_backoff_ms=3_600_000)
+    task.start()
+    assert failed.wait(10)
+    task.request_stop()
+    assert task.join(PATIENCE_MS)
+    assert task.state == "stopped"
+
+
+def test_a_task_stopped_before_it_starts_never_runs():
+    task = supervised(failing(AssertionError("ran")))
+    task.request_stop()
+    assert finished(task).state == "stopped"
+
+
+def test_pause_ends_the_run_and_resume_begins_another():
+    running, runs = threading.Semaphore(0), []
+
+    def run(stop):
+        runs.append(1)
+        running.release()
+        return until_interrupted(stop)
+
+    task = supervised(run)
+    changed = task._changed
+    task.start()
+    assert running.acquire(timeout=10)
+    task.pause()
+    while task.state != "paused":
+        assert changed.wait(10)
+        changed.clear()
+    assert len(runs) == 1
+    task.resume()
+    assert running.acquire(timeout=10)
+    task.request_stop()
+    assert task.join(PATIENCE_MS)
+    assert (task.state, len(runs)) == ("stopped", 2)
+
+
+def test_a_paused_task_can_be_stopped():
+    task = supervised(until_interrupted)
+    task.pause()
+    task.start()
+    while task.state != "paused":
+        assert task._changed.wait(10)
+        task._changed.clear()
+    task.request_stop()
+    assert task.join(PATIENCE_MS)
+    assert task.state == "stopped"
+
+
+def test_progress_between_failures_keeps_the_pauses_short(clock):
+    def run(stop):
+        task.progress.committed()
+        raise SystemUnavailable("busy")
+
+    task = supervised(run, clock, budget=6, backoff_ms=100, max_backoff_ms=100_000)
+    finished(task)
+    assert max(clock.waits) <= 100
+
+
+def failing(error):
+    def run(stop):
+        raise error
+
+    return run
+
+
+def until_interrupted(stop):
+    assert stop.wait(10)
+    return "stopped"
