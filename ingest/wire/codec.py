@@ -64,7 +64,8 @@ def encode_batches(
     attributes |= (frames.LOG_APPEND_TIME if log_append_time else 0) | (
         frames.DELETE_HORIZON if delete_horizon_ms is not None else 0
     )
-    batches, start = [], 0
+    batches: list[bytearray] = []
+    start = 0
     while start < len(columns) or not batches:
         batch, count, largest = kernel.encode_records(prepared, start, max_batch_bytes)
         if not count and len(columns):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.errors import CorruptBatch
-from ingest.wire import _codec
+from ingest.wire import _codec  # type: ignore[attr-defined]  # compiled
 from ingest.wire.arrow_buffers import Flat, binary_array, flat
 from ingest.wire.batch import HEADER_BYTES, BatchHeader
 from ingest.wire.columns import HEADERS, RecordColumns
@@ -22,7 +22,7 @@ _MOST = 36  # and at the most: five varints of up to 5, one of up to 10, the att
 class Prepared(NamedTuple):
     """Columns as flat buffers, taken once for however many batches they become."""
 
-    count: int
+    rows: int
     values: Flat
     keys: Flat | None
     timestamps: Any
@@ -64,7 +64,7 @@ def encode_records(prepared: Prepared, start: int, limit_bytes: int) -> tuple[by
     """
     least = prepared.least
     fits = int(np.searchsorted(least, least[start] + limit_bytes - HEADER_BYTES, "right")) - 1
-    stop = min(prepared.count, max(fits, start + 1))
+    stop = min(prepared.rows, max(fits, start + 1))
     most = int(least[stop] - least[start]) + (stop - start) * (_MOST - _LEAST + prepared.header_room)
     capacity = max(HEADER_BYTES, min(limit_bytes, HEADER_BYTES + most))
     out = bytearray(capacity)

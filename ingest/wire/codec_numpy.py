@@ -24,7 +24,7 @@ _CHUNK = 65_536  # rows encoded at once: what a batch of default size holds, wit
 class Prepared(NamedTuple):
     """Columns ready to be cut into batches."""
 
-    count: int
+    rows: int
     values: pa.Array
     keys: pa.Array | None
     timestamps: Any
@@ -46,10 +46,10 @@ def prepare(columns: RecordColumns) -> Prepared:
 def encode_records(prepared: Prepared, start: int, limit_bytes: int) -> tuple[bytearray, int, int]:
     """See ``codec_compiled.encode_records``."""
     out = bytearray(HEADER_BYTES)
-    row, largest = start, int(prepared.timestamps[start]) if start < prepared.count else 0
+    row, largest = start, int(prepared.timestamps[start]) if start < prepared.rows else 0
     base = largest
-    while row < prepared.count:
-        size = min(_CHUNK, prepared.count - row)
+    while row < prepared.rows:
+        size = min(_CHUNK, prepared.rows - row)
         pieces, sizes = _pieces(prepared, row, size, base, start)
         fits = int(np.searchsorted(np.cumsum(sizes), limit_bytes - len(out), "right"))
         if fits:
@@ -280,7 +280,7 @@ def murmur2(keys: Flat) -> Any:
 def _murmur2_of(rows: Any, length: int) -> Any:
     """Austin Appleby's MurmurHash2, 32 bit, as Kafka's ``Utils.murmur2`` has it."""
     multiplier = np.uint32(0x5BD1E995)
-    mixed = np.full(len(rows), (0x9747B28C ^ length) & 0xFFFFFFFF, np.uint32)
+    mixed: Any = np.full(len(rows), (0x9747B28C ^ length) & 0xFFFFFFFF, np.uint32)
     whole = length - length % 4
     for start in range(0, whole, 4):
         part = rows[:, start] | rows[:, start + 1] << 8 | rows[:, start + 2] << 16 | rows[:, start + 3] << 24
