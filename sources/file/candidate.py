@@ -1,0 +1,87 @@
+"""A file that was found and is not yet known: is it new, or does it continue a stream?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ingest.sources.file.content import Content
+from ingest.sources.file.discovery import Found
+from ingest.sources.file.fingerprint import BLOCK_BYTES, Bytes, Fingerprint, heads_of
+from ingest.sources.file.prefix import PrefixCheck
+from ingest.sources.file.stream import Stream
+
+
+class Candidate:
+    """Waits to be judged. ``content`` is None until it could be opened."""
+
+    def __init__(self, found: Found, scan: int, now_ms: int) -> None:
+        self.found = found
+        self.first_scan = scan
+        self.first_ms = now_ms
+        self.changed_ms = now_ms
+        self.content: Content | None = None
+        self.first: Bytes = np.empty(0, np.uint8)
+        self.check: PrefixCheck | None = None
+        self.checked_for: Stream | None = None
+        self.from_end = False
+        """It stood there at the very first start, and reading begins at its end."""
+
+    def seen(self, found: Found, now_ms: int) -> None:
+        """Called at each scan that finds it."""
+        if (found.size, found.mtime_ns) != (self.found.size, self.found.mtime_ns):
+            self.changed_ms = now_ms
+        self.found = found
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self.content is not None:
+            self.content.close()
+        self.content = None
+        self.check = None
+        self.checked_for = None
+
+    def look(self) -> bool:
+        """Reads the head, as far as there is one: true if there is something to judge."""
+        assert self.content is not None
+        if len(self.first) < BLOCK_BYTES:
+            self.first = self.content.read(0, BLOCK_BYTES).copy()
+        return len(self.first) > 0 or self.content.damage is not None
+
+    @property
+    def heads(self) -> dict[int, int]:
+        """Checksums of the head, by length."""
+        return heads_of(self.first)
+
+    def may_continue(self, expected: Fingerprint) -> bool | None:
+        """Whether head and last block are as ``expected``; None: so far, but it is too short to tell."""
+        assert self.content is not None
+        if not heads_agree(self.first, expected):
+            return False
+        if self.content.compression != "none":
+            return None if len(self.first) < min(BLOCK_BYTES, expected.offset) else True
+        if self.found.size < expected.offset:
+            return None
+        length = expected.block_length
+        return expected.block_matches(self.content.read(expected.offset - length, length))
+
+    def looks_like_copy(self, stream: Stream) -> bool:
+        """Whether this file and the file of ``stream`` agree in their heads and where the shorter one ends."""
+        assert self.content is not None
+        other = stream.content
+        if other is None or {self.content.compression, other.compression} != {"none"}:
+            return True
+        size = min(self.found.size, stream.file.found.size if stream.file else 0)
+        head = min(size, BLOCK_BYTES)
+        for at, length in ((0, head), (size - head, head)):
+            if not np.array_equal(self.content.read(at, length).copy(), other.read(at, length)):
+                return False
+        return True
+
+
+def heads_agree(first: Bytes, expected: Fingerprint) -> bool:
+    """Whether a content that begins with ``first`` may be the one that ``expected`` is of."""
+    lengths = [length for length in expected.heads if length <= len(first)]
+    if not lengths:
+        return True
+    length = max(lengths)
+    return heads_of(first[:length])[length] == expected.heads[length]

@@ -1,0 +1,160 @@
+"""Which files the globs name right now."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file under one of its names."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.device, self.inode
+
+
+@dataclass(slots=True)
+class Discovered:
+    """``files`` by device and inode: each once, whatever its names. ``troubles`` by path, one sentence each."""
+
+    files: dict[tuple[int, int], Found] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+
+
+class Globs:
+    """Paths and exclusions of a source. Folders are read anew on each call; links to folders are followed,
+    each folder once, so a loop of links ends."""
+
+    def __init__(self, paths: Sequence[str], exclude: Sequence[str], base_folder: Path) -> None:
+        self._patterns = [_absolute(path, base_folder) for path in paths]
+        self._excluded = [_exclusion(pattern, base_folder) for pattern in exclude]
+
+    @property
+    def roots(self) -> dict[str, bool]:
+        """Folders that hold all that can match, and whether what lies below them matters, too."""
+        roots: dict[str, bool] = {}
+        for pattern in self._patterns:
+            parts = Path(pattern).parts
+            fixed = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+            root = str(Path(*parts[:fixed]))
+            roots[root] = roots.get(root, False) or len(parts) - fixed > 1
+        return roots
+
+    def discover(self) -> Discovered:
+        """All matching files. Never raises for what it finds: that is told in ``troubles``."""
+        discovered = Discovered()
+        for pattern in self._patterns:
+            literal = not _MAGIC.search(pattern)
+            parts = Path(pattern).parts
+            for path in _Walk(discovered.troubles).expand(parts[0], parts[1:]):
+                if not self._is_excluded(path):
+                    _look(path, discovered, literal)
+        return discovered
+
+    def _is_excluded(self, path: str) -> bool:
+        return any(
+            pattern.match(path if whole else os.path.basename(path)) is not None for pattern, whole in self._excluded
+        )
+
+
+def _absolute(path: str, base_folder: Path) -> str:
+    return os.path.normpath(os.path.join(os.path.abspath(base_folder), os.path.expanduser(path)))
+
+
+def _exclusion(pattern: str, base_folder: Path) -> tuple[re.Pattern[str], bool]:
+    whole = "/" in pattern
+    text = _absolute(pattern, base_folder) if whole and not pattern.startswith("*") else pattern
+    return re.compile(fnmatch.translate(text)), whole
+
+
+def _look(path: str, discovered: Discovered, literal: bool) -> None:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        discovered.troubles[path] = error.strerror or str(error)
+        return
+    if not stat.S_ISREG(status.st_mode):
+        if literal or not stat.S_ISDIR(status.st_mode):
+            discovered.troubles[path] = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        return
+    found = Found(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    known = discovered.files.get(found.key)
+    if known is None or _rank(path) < _rank(known.path):
+        discovered.files[found.key] = found
+
+
+def _rank(path: str) -> tuple[bool, str]:
+    return os.path.islink(path), path
+
+
+class _Walk:
+    """The expansion of one pattern."""
+
+    def __init__(self, troubles: dict[str, str]) -> None:
+        self._troubles = troubles
+        self._visited: set[tuple[int, int, int]] = set()
+
+    def expand(self, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
+        part, rest = parts[0], parts[1:]
+        if part == "**":
+            yield from self._below(folder, rest or ("*",))
+        elif _MAGIC.search(part):
+            matches = re.compile(fnmatch.translate(part)).match
+            hidden = part.startswith(".")
+            for entry in self._entries(folder):
+                if matches(entry.name) and (hidden or not entry.name.startswith(".")):
+                    yield from self._descend(entry.path, rest)
+        else:
+            yield from self._descend(os.path.join(folder, part), rest)
+
+    def _descend(self, path: str, rest: tuple[str, ...]) -> Iterator[str]:
+        if rest:
+            yield from self.expand(path, rest)
+        else:
+            yield path
+
+    def _below(self, folder: str, rest: tuple[str, ...]) -> Iterator[str]:
+        if not self._is_new(folder, len(rest)):
+            return
+        yield from self.expand(folder, rest)
+        for entry in self._entries(folder):
+            if not entry.name.startswith(".") and entry.is_dir():
+                yield from self._below(entry.path, rest)
+
+    def _is_new(self, folder: str, depth: int) -> bool:
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return False
+        key = (status.st_dev, status.st_ino, depth)
+        if key in self._visited:
+            return False
+        self._visited.add(key)
+        return True
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self._troubles[folder] = error.strerror or str(error)
+            return []

@@ -1,0 +1,209 @@
+"""Is an unknown file a new stream, or the continuation of one that lost its file?
+
+The order of questions, for a file with content:
+
+1. It begins with all that a lost stream has delivered: it continues that stream.
+2. It may yet become such a continuation (it is still short and growing, or the stream's old file is still
+   being read to its end): it waits.
+3. It looks like a copy of a file that still stands: it waits until nothing has changed for ``rotate_wait``.
+4. Else it is a stream of its own.
+
+docs/decisions/file-identity.md tells why.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from random import Random
+
+import numpy as np
+
+from ingest.sources.file.candidate import Candidate, heads_agree
+from ingest.sources.file.content import Content
+from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
+from ingest.sources.file.fingerprint import BLOCK_BYTES, Fingerprint
+from ingest.sources.file.handles import Vanished, content_of, open_found
+from ingest.sources.file.position import FilePosition
+from ingest.sources.file.prefix import PrefixCheck
+from ingest.sources.file.roster import Roster
+from ingest.sources.file.stream import Stream
+
+WEAK_BYTES = 256
+"""A shorter content proves little: then time must fit, too."""
+LONGEST_WAIT = 60
+"""Times ``rotate_wait``: even a copy that keeps growing is judged after this."""
+_TO_END = 1 << 62
+
+
+class Judge:
+    """Decides on the candidates of a roster, the oldest first."""
+
+    def __init__(self, roster: Roster, random: Random, *, settle_ms: int) -> None:
+        self._roster = roster
+        self._random = random
+        self._settle_ms = settle_ms
+        """How long a spool file must be quiet to be taken for whole."""
+
+    def judge_all(self) -> bool:
+        """One step for each candidate; true if a step is left that needs no waiting."""
+        busy = False
+        candidates = sorted(self._roster.waiting.values(), key=lambda one: (one.found.mtime_ns, one.found.path))
+        for candidate in candidates:
+            try:
+                busy = self._judge(candidate) or busy
+            except Vanished:
+                candidate.close()
+            except OSError as error:
+                candidate.close()
+                self._roster.trouble(candidate.found.path, error)
+        return busy
+
+    def _judge(self, candidate: Candidate) -> bool:
+        if not candidate.found.size or not self._open(candidate) or not candidate.look():
+            return False
+        if self._roster.settings.spool is not None:
+            if self._quiet_ms(candidate) >= self._settle_ms:
+                self._begin(candidate)
+            return False
+        if candidate.from_end:
+            return self._begin_at_end(candidate)
+        if candidate.check is not None:
+            return self._compare(candidate)
+        growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
+        for stream in self._lost_by_length(candidate):
+            answer = candidate.may_continue(stream.position.fingerprint)
+            if answer is None and candidate.content and candidate.content.compression != "none":
+                answer = True
+            if answer:
+                assert candidate.content is not None
+                candidate.check = PrefixCheck(candidate.content, stream.position.fingerprint)
+                candidate.checked_for = stream
+                return self._compare(candidate)
+            if answer is None and growing:
+                return False
+        if not self._must_wait_for_original(candidate, growing):
+            self._begin(candidate)
+        return False
+
+    def _open(self, candidate: Candidate) -> bool:
+        if candidate.content is None:
+            final = self._quiet_ms(candidate) >= self._settle_ms
+            candidate.content = content_of(open_found(candidate.found), self._roster.settings.compression, final)
+        return candidate.content is not None
+
+    def _quiet_ms(self, candidate: Candidate) -> int:
+        moment = self._roster.moment
+        return max(moment.now_ms - candidate.changed_ms, moment.wall_ms - candidate.found.mtime_ns // 1_000_000)
+
+    def _waited_ms(self, candidate: Candidate) -> int:
+        """Since the candidate last changed, or at most ``LONGEST_WAIT`` since it was first seen."""
+        now = self._roster.moment.now_ms
+        waited = now - candidate.first_ms
+        longest = LONGEST_WAIT * self._roster.settings.rotate_wait
+        return waited if waited >= longest else now - max(candidate.changed_ms, candidate.first_ms)
+
+    def _lost_by_length(self, candidate: Candidate) -> list[Stream]:
+        """Lost streams that ``candidate`` may continue; the one that delivered most first."""
+        refused = candidate.refused
+        lost = [
+            stream
+            for stream in self._roster.lost
+            if stream.offset
+            and (stream.name, stream.offset, candidate.found.size) not in refused
+            and heads_agree(candidate.first, stream.position.fingerprint)
+            and self._time_fits(candidate, stream)
+        ]
+        return sorted(lost, key=lambda stream: -stream.offset)
+
+    def _time_fits(self, candidate: Candidate, stream: Stream) -> bool:
+        """Short contents are often alike by chance: a new run of a job that logs the same first line."""
+        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key:
+            return True
+        if candidate.first_scan <= max(stream.lost_scan, 1):
+            return True
+        appeared = self._roster.moment.wall_ms - (self._roster.moment.now_ms - candidate.first_ms)
+        same_name = candidate.found.path == stream.position.path
+        return not same_name and appeared <= (stream.position.lost_ms or 0) + self._roster.settings.rotate_wait
+
+    def _compare(self, candidate: Candidate) -> bool:
+        """A step of comparing all that the stream has delivered; true if more steps are needed."""
+        check, stream = candidate.check, candidate.checked_for
+        assert check is not None
+        assert stream is not None
+        if stream.file is not None or stream.name not in self._roster.streams:
+            candidate.check = candidate.checked_for = None
+            return True
+        answer = check.step()
+        if answer == "more":
+            return True
+        candidate.check = candidate.checked_for = None
+        if answer == "same":
+            content, candidate.content = candidate.content, None
+            del self._roster.waiting[candidate.found.key]
+            self._roster.attach(stream, candidate.found, content)
+            return False
+        growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
+        if answer == "other" or not growing:
+            candidate.refused.add((stream.name, stream.offset, candidate.found.size))
+            return True
+        return False
+
+    def _must_wait_for_original(self, candidate: Candidate, growing: bool) -> bool:
+        for stream in self._alike(candidate):
+            leaving = stream.file is not None and stream.file.left_scan is not None
+            if (leaving or growing) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream):
+                return True
+        return False
+
+    def _alike(self, candidate: Candidate) -> Iterable[Stream]:
+        """Standing and leaving streams whose heads agree with the candidate's, as far as both are known."""
+        own = candidate.heads
+        for stream in self._roster.following.values():
+            heads = stream.heads
+            shared = [length for length in heads if length in own]
+            if shared:
+                length = max(shared)
+                if heads[length] == own[length]:
+                    yield stream
+            elif heads and own:
+                # Neither has 16 bytes, or their lengths differ: the contents themselves must tell.
+                yield stream
+
+    def _begin(self, candidate: Candidate, fingerprint: Fingerprint | None = None, encoding: str = "") -> None:
+        found = candidate.found
+        name = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        position = FilePosition(
+            found.path, found.device, found.inode, encoding=encoding, fingerprint=fingerprint or Fingerprint()
+        )
+        stream = Stream(name, position, self._roster.rules, self._roster.settings.encoding)
+        stream.first = candidate.first
+        content, candidate.content = candidate.content, None
+        del self._roster.waiting[found.key]
+        self._roster.attach(stream, found, content)
+
+    def _begin_at_end(self, candidate: Candidate) -> bool:
+        content = candidate.content
+        assert content is not None
+        if not content.prepare(candidate.found.size if content.compression == "none" else _TO_END):
+            return True
+        encoding, _ = begin(self._roster.settings.encoding, candidate.first[:MARK_BYTES].tobytes())
+        offset = _last_line_end(content, candidate, Encoding(encoding), self._roster.rules.max_line)
+        back = min(BLOCK_BYTES, offset)
+        before = content.read(offset - back, back).copy()
+        self._begin(candidate, Fingerprint.beginning_at(offset, candidate.first, before), encoding)
+        return False
+
+
+def _last_line_end(content: Content, candidate: Candidate, encoding: Encoding, most: int) -> int:
+    """Where the line begins that has no end yet; the very end if that line is longer than ``most``."""
+    end = candidate.found.size if content.compression == "none" else content.reached
+    unit = len(encoding.newline)
+    begin_at = max(0, end - most) // unit * unit
+    if content.compression != "none":
+        begin_at = max(begin_at, content.kept_from + (-content.kept_from) % unit)
+    tail = content.read(begin_at, end - begin_at)
+    ends = encoding.newlines(np.ascontiguousarray(tail))
+    if len(ends):
+        return begin_at + int(ends[-1]) + unit
+    return end if begin_at else 0
