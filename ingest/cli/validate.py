@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ingest.cli.talk import Talk
 from ingest.errors import ConfigError, IngestError
+
+if TYPE_CHECKING:
+    from ingest.connectors import SinkConnector, SourceConnector
 
 
 @click.command()
@@ -39,10 +43,13 @@ def _check(file: Path, connect: bool) -> list[IngestError]:
     from ingest.pipelines.loader import load
 
     plan = load(file).plan
+    connectors: list[SourceConnector | SinkConnector] = []
+    if connect:
+        connectors = [*(source.connector for source in plan.sources), *(sink.connector for sink in plan.sinks)]
     failures: list[IngestError] = []
-    for part in [*plan.sources, *plan.sinks] if connect else []:
+    for connector in connectors:
         try:
-            part.connector.check(plan.base_folder)
+            connector.check(plan.base_folder)
         except IngestError as error:
             failures.append(error)
     return failures
