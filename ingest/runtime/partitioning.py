@@ -45,10 +45,9 @@ class Partitioner:
         return self._turn
 
 
-def keyed(records: Records, column: pa.Array | None) -> Records:
-    """The records with a key as it is written: binary. ``column`` is a key expression's value, or None."""
-    key = records.key if column is None else column
-    return records if key is None else replace(records, key=binary_key(key))
+def with_key(records: Records, key: pa.Array | None) -> Records:
+    """The records with a key as it is written: binary."""
+    return replace(records, key=None if key is None else binary_key(key))
 
 
 def binary_key(key: pa.Array) -> pa.Array:

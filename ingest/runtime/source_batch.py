@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,20 +17,17 @@ import pyarrow.compute as pc
 from ingest.connectors import TIMESTAMP, Polled, Position, Records
 from ingest.errors import RecordRefused, TopicInvalid
 from ingest.runtime import dead_letters
-from ingest.runtime.partitioning import Partitioner, keyed
+from ingest.runtime.partitioning import Partitioner, with_key
 from ingest.runtime.plan import SourcePlan
 from ingest.runtime.task_setting import TaskSetting
 from ingest.runtime.topics import BATCH_OVERHEAD_BYTES, max_message_bytes, record_sizes
 from ingest.runtime.transform_chain import Refusal, States, TransformChain, refusal_of
 
+if TYPE_CHECKING:
+    from ingest.transforms.sql import Expression
+
 MAX_AHEAD_MS = 3_600_000
 """How far a parsed time may lie ahead of the clock and still be the record's timestamp."""
-
-
-class KeyExpression(Protocol):
-    """SQL over the value's columns, compiled."""
-
-    def evaluate(self, records: Records) -> pa.Array: ...
 
 
 @dataclass(slots=True)
@@ -48,7 +45,7 @@ class SourceBatch:
 class SourceBatches:
     """Makes batches for one task of a source; remembers the transforms' states of its streams."""
 
-    def __init__(self, setting: TaskSetting, source: SourcePlan, chain: TransformChain, key: KeyExpression | None):
+    def __init__(self, setting: TaskSetting, source: SourcePlan, chain: TransformChain, key: Expression | None):
         self._setting = setting
         self._source = source
         self._chain = chain
@@ -101,8 +98,7 @@ class SourceBatches:
             info = self._setting.topics.for_writing(records.topic, records.value.type)
         except TopicInvalid as error:
             return [Refusal(records.rows, [error.message] * len(records), "route", "TopicInvalid")]
-        records = keyed(self._stamped(records), self._key.evaluate(records) if self._key else None)
-        refused = []
+        records, refused = self._keyed(self._stamped(records))
         for partition, part in self._partitioner.split(records, info.partitions):
             encoded = self._setting.topics.encode(part)
             refused += [refusal_of(part, rejected, "format") for rejected in encoded.rejected if len(rejected.rows)]
@@ -111,6 +107,17 @@ class SourceBatches:
             if len(fitting):
                 batch.appends.append((fitting, partition))
         return refused
+
+    def _keyed(self, records: Records) -> tuple[Records, list[Refusal]]:
+        if self._key is None:
+            return with_key(records, records.key), []
+        found = self._key.evaluate(records)
+        refused = [refusal_of(records, rejected, "key") for rejected in found.rejected]
+        keep = np.ones(len(records), dtype=bool)
+        for rejected in found.rejected:
+            keep[rejected.rows.to_numpy()] = False
+        records = with_key(records, found.column)
+        return (records if keep.all() else records.filter(pa.array(keep))), refused
 
     def _stamped(self, records: Records) -> Records:
         """Timestamps that are missing, or lie too far ahead, become the time of arrival."""

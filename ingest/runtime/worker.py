@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ingest.connectors import SourceContext, SourceTask
 from ingest.environment import Environment
@@ -22,13 +22,16 @@ from ingest.hub.topic_formats import TopicFormats
 from ingest.runtime.plan import Plan, SinkPlan, SourcePlan
 from ingest.runtime.progress import Progress
 from ingest.runtime.sink_loop import SinkLoop
-from ingest.runtime.source_batch import KeyExpression, SourceBatches
+from ingest.runtime.source_batch import SourceBatches
 from ingest.runtime.source_loop import SourceLoop
 from ingest.runtime.status_file import StatusFile
 from ingest.runtime.supervised_task import ENDED, SupervisedTask
 from ingest.runtime.task_setting import TaskSetting
 from ingest.runtime.topics import Topics
 from ingest.runtime.transform_chain import TransformChain
+
+if TYPE_CHECKING:
+    from ingest.transforms.sql import Expression
 
 STOP_MS = 10_000
 _TICK_MS = 100
@@ -208,7 +211,7 @@ class Worker:
         self,
         source: SourcePlan,
         chain: TransformChain,
-        key: KeyExpression | None,
+        key: Expression | None,
         number: int,
         count: int,
         progress: Progress,
@@ -238,10 +241,9 @@ class Worker:
         return SinkLoop(self._setting, sink, task, progress, stopping=stopping, draining=self._draining).run()
 
 
-def _compiled(key: str | None) -> KeyExpression | None:
+def _compiled(key: str | None) -> Expression | None:
     if key is None:
         return None
     from ingest.transforms.sql import Expression  # brings DataFusion: only where a key is asked for
 
-    compiled: KeyExpression = Expression(key)
-    return compiled
+    return Expression(key, "key")
