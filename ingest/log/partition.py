@@ -125,6 +125,43 @@ class PartitionLog:
         """Committed readers see what is before it."""
         return self._stable(self._watermark.offset)
 
+    @property
+    def cuts(self) -> int:
+        """How often a failed sync has taken back what was appended."""
+        return len(self._cuts)
+
+    def is_cut(self, appended: AppendInfo) -> bool:
+        """Whether a failed sync has taken back this append; others may have its offsets since."""
+        return any(end <= appended.base_offset for end in self._cuts[appended.cuts :])
+
+    @property
+    def recovery_point(self) -> int:
+        """Everything before it is on disk, indexes of closed segments included."""
+        return self._watermark.offset
+
+    @property
+    def unsynced_bytes(self) -> int:
+        return self._unsynced.bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all log files, without the indexes."""
+        return self._segments.size_bytes
+
+    @property
+    def leader_epoch(self) -> int:
+        return self._epochs.current
+
+    def epoch_end_offset(self, epoch: int) -> tuple[int, int]:
+        """The largest known epoch up to ``epoch`` and the offset where it ends; (-1, -1) if none is known."""
+        with self._lock:
+            return self._epochs.end_offset(epoch, self._log_end)
+
+    def open_transactions(self) -> dict[int, tuple[int, int]]:
+        """Producer id -> epoch and first offset of its open transaction."""
+        with self._lock:
+            return self._producers.open_transactions()
+
     # --- writing
 
     def append(
