@@ -86,9 +86,13 @@ class Plan:
         """Where dead letters go."""
         return self.errors.topic or f"{self.pipeline}.dead"
 
-    def owner(self, task: str) -> str:
-        """Under this name a source or sink keeps positions in the hub and is fenced as a writer."""
-        return f"{self.pipeline}/{task}"
+    def source_owner(self, source: str) -> str:
+        """Under this name a source keeps its positions in the hub and is fenced as a writer."""
+        return f"{self.pipeline}/{source}"
+
+    def sink_owner(self, sink: str) -> str:
+        """The same for a sink; a source and a sink of one pipeline may have the same name."""
+        return f"{self.pipeline}/sink/{sink}"
 
     def group(self, sink: str) -> str:
         """The consumer group that a sink reports to."""

@@ -35,7 +35,7 @@ class SinkDeadLetters:
         self._setting = setting
         self._hub = setting.hub
         self._writer = writer
-        self._owner = setting.plan.owner(sink)
+        self._owner = setting.plan.sink_owner(sink)
         self._origin = {"pipeline": setting.plan.pipeline, "sink": sink}
         self._topic = DeadLetterTopic(setting.hub, setting.topics, setting.plan.errors_topic)
         self._remembers = remembers

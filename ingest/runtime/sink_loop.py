@@ -54,7 +54,7 @@ class SinkLoop:
         self._progress = progress
         self._stopping = stopping
         self._draining = draining
-        self._owner = setting.plan.owner(sink.name)
+        self._owner = setting.plan.sink_owner(sink.name)
         self._group = setting.plan.group(sink.name)
         self._put: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}

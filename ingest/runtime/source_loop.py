@@ -49,7 +49,7 @@ class SourceLoop:
         self._hub = setting.hub
         self._fail = setting.environment.fail
         self._dead_letters = DeadLetterTopic(setting.hub, setting.topics, setting.plan.errors_topic)
-        self._owner = setting.plan.owner(context.name)
+        self._owner = setting.plan.source_owner(context.name)
         self._task = task
         self._batches = batches
         self._context = context

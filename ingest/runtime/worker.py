@@ -226,7 +226,7 @@ class Worker:
             max_batch_bytes=source.max_batch_bytes,
             stopping=stopping,
         )
-        owner = self._setting.plan.owner(source.name)
+        owner = self._setting.plan.source_owner(source.name)
         return SourceLoop(
             self._setting,
             task,
