@@ -43,7 +43,7 @@ def encode(value: pa.StructArray) -> tuple[pa.Array, dict[int, str]]:
     write = _writer(value.type, "")
     texts: list[bytes | None] = []
     reasons: dict[int, str] = {}
-    for row, item in enumerate(value.cast(_portable(value.type)).to_pylist()):
+    for row, item in enumerate(_values(value)):
         try:
             texts.append(None if item is None else write(item).encode())
         except Unfit as error:
@@ -66,21 +66,42 @@ def decode(values: pa.Array, kind: pa.StructType) -> tuple[pa.StructArray, dict[
     return pa.array(rows, type=kind), reasons
 
 
-def _portable(kind: pa.DataType) -> pa.DataType:
-    """The type whose Python values lose nothing: times as counts, text as bytes, floats as their literals."""
+def _values(array: pa.Array) -> list[Any]:
+    """Python values that lose nothing: times as counts, text as bytes, floats as the text of their double.
+
+    Column by column: Arrow's own casts of nested types go wrong on slices with null columns.
+    """
+    kind = array.type
+    valid = array.is_valid().to_pylist()
     if t.is_struct(kind):
-        return pa.struct([field.with_type(_portable(field.type)) for field in kind])
+        columns = [_values(column) for column in array.flatten()]
+        names = [field.name for field in kind]
+        items = zip(*columns, strict=True) if columns else (() for _ in valid)
+        return [dict(zip(names, row, strict=True)) if ok else None for ok, row in zip(valid, items, strict=True)]
     if t.is_map(kind):
-        return pa.map_(_portable(kind.key_type), kind.item_field.with_type(_portable(kind.item_type)))
+        pairs = list(zip(_values(array.keys), _values(array.items), strict=True))
+        return _cut(array.offsets.to_pylist(), pairs, valid)
+    if t.is_fixed_size_list(kind):
+        return [_values(item.values) if ok else None for item, ok in zip(array, valid, strict=True)]
     if is_list(kind):
-        return pa.large_list(kind.value_field.with_type(_portable(kind.value_type)))
-    if t.is_date32(kind) or t.is_time32(kind):
-        return pa.int32()
-    if t.is_temporal(kind):
-        return pa.int64()
+        return _cut(array.offsets.to_pylist(), _values(array.values), valid)
+    found: list[Any] = _leaf(array).to_pylist()
+    return found
+
+
+def _cut(offsets: list[int], values: list[Any], valid: list[bool]) -> list[Any]:
+    return [values[offsets[row] : offsets[row + 1]] if ok else None for row, ok in enumerate(valid)]
+
+
+def _leaf(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if t.is_floating(kind):
+        return array.cast(pa.float64()).cast(pa.string())
     if t.is_string(kind) or t.is_large_string(kind):
-        return pa.large_binary()
-    return pa.string() if t.is_floating(kind) else kind
+        return array.cast(pa.large_binary())
+    if t.is_date32(kind) or t.is_time32(kind):
+        return array.cast(pa.int32())
+    return array.cast(pa.int64()) if t.is_temporal(kind) and not t.is_interval(kind) else array
 
 
 def _writer(kind: pa.DataType, path: str) -> Writer:
@@ -98,11 +119,21 @@ def _writer(kind: pa.DataType, path: str) -> Writer:
             return write
     if t.is_temporal(kind) and not t.is_interval(kind):
         return lambda count: _time_text(count, kind, path)
-    raise FormatError(f"column {path!r}: JSON has no form for {kind}", column=path)
+    raise refuse_type(path, kind)
+
+
+def label_of(name: str) -> bytes:
+    """What stands before a value in its object."""
+    return f",{json.dumps(name, ensure_ascii=False)}:".encode()
+
+
+def refuse_type(path: str, kind: pa.DataType) -> FormatError:
+    """The error for a column that JSON cannot carry, whatever its values."""
+    return FormatError(f"column {path!r}: JSON has no form for {kind}", hint="leave it out or cast it", column=path)
 
 
 def _struct_writer(kind: pa.StructType, path: str) -> Writer:
-    fields = [(f.name, json.dumps(f.name, ensure_ascii=False) + ":", f.type) for f in kind]
+    fields = [(f.name, label_of(f.name).decode()[1:], f.type) for f in kind]
     writers = [(name, label, _nullable(_writer(k, below(path, name)))) for name, label, k in fields]
     if len({name for name, _, _ in writers}) != len(writers):
         raise FormatError(f"two columns of {path or 'the value'} have one name", column=path)
@@ -160,7 +191,7 @@ def _reader(kind: pa.DataType) -> Reader:
     for is_kind, make in _READERS:
         if is_kind(kind):
             return make(kind)
-    raise FormatError(f"JSON has no form for {kind}")
+    raise refuse_type("", kind)
 
 
 def _struct_reader(kind: pa.StructType) -> Reader:
