@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pyarrow.dataset as ds
-
-INGEST = [sys.executable, "-m", "ingest"]
+from crash.program import INGEST
+from crash.site import Site
 
 
 def lake_ids(lake: Path) -> Counter[str]:
@@ -35,16 +34,28 @@ def dead_values(pipeline: Path) -> Counter[str]:
     return Counter(json.loads(line)["value"] for line in done.stdout.splitlines())
 
 
-def assert_exactly_once(pipeline: Path, lake: Path, good: Counter[str], bad: Counter[str]) -> None:
+def assert_exactly_once(site: Site) -> None:
     """Nothing lost, nothing twice; says which."""
-    found, dead = lake_ids(lake), dead_values(pipeline)
+    found, dead = lake_ids(site.lake), dead_values(site.pipeline)
+    dead_lines = Counter({value: count for value, count in dead.items() if value in site.bad_lines})
+    dead_rows = Counter(
+        _id(value) for value, count in dead.items() if value not in site.bad_lines for _ in range(count)
+    )
+    bad_rows = Counter(site.bad_rows)
     differences = {
-        "lost": good - found,
-        "doubled": found - good,
-        "dead letters lost": bad - dead,
-        "dead letters doubled": dead - bad,
+        "lost": site.good - found,
+        "doubled": found - site.good,
+        "dead lines lost": site.bad_lines - dead_lines,
+        "dead lines doubled": dead_lines - site.bad_lines,
+        "dead rows lost": bad_rows - dead_rows,
+        "dead rows doubled": dead_rows - bad_rows,
     }
     wrong = {
         what: dict(which.most_common(5)) | {"(in all)": which.total()} for what, which in differences.items() if which
     }
     assert not wrong, wrong
+
+
+def _id(value: str) -> str:
+    """A row that a sink refused is kept as JSON."""
+    return str(json.loads(value)["id"])
