@@ -21,9 +21,10 @@ from the committed positions; any other error stops the task.
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -59,7 +60,8 @@ class SourceContext:
     """What the runtime gives a source task.
 
     ``base_folder`` is where relative paths start; ``max_batch_bytes`` bounds one ``Polled``;
-    ``stopping`` is set when the task should return from ``poll`` soon (within a second).
+    ``stopping`` is set when the task should return from ``poll`` soon (within a second). ``report`` tells the
+    user one sentence about what the task copes with by itself (a file that cannot be read for now).
     """
 
     name: str
@@ -68,6 +70,7 @@ class SourceContext:
     until_caught_up: bool = False
     max_batch_bytes: int = 8 * 1024 * 1024
     stopping: threading.Event = field(default_factory=threading.Event)
+    report: Callable[[str], None] = field(default=logging.getLogger("ingest.sources").warning)
 
     def wait(self, timeout_ms: int) -> bool:
         """Waits until the task should stop (true) or the time has passed (false)."""

@@ -98,13 +98,14 @@ class SourceContract(ABC):
         if not self.follows:
             pytest.skip("`follows` is false: this source reads its input once")
         self.fill(tmp_path, rows(10))
-        found, deadline = Committed(), time.monotonic() + _PATIENCE_S
+        found, deadline, added = Committed(), time.monotonic() + _PATIENCE_S, False
         with self.opened(tmp_path, found, until_caught_up=False) as task:
             while len(self.texts(found)) < 30 and time.monotonic() < deadline:
                 polled = task.poll()
                 if polled is not None:
                     found.commit(polled)
-                if len(self.texts(found)) == 10:
+                if len(self.texts(found)) == 10 and not added:
+                    added = True
                     self.fill(tmp_path, rows(30)[10:])
         assert self.texts(found) == rows(30)
 

@@ -225,6 +225,7 @@ class Worker:
             until_caught_up=self._until_caught_up,
             max_batch_bytes=source.max_batch_bytes,
             stopping=stopping,
+            report=lambda sentence: self._report(f"source {source.name}: {sentence}"),
         )
         owner = self._setting.plan.source_owner(source.name)
         return SourceLoop(

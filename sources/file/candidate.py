@@ -23,6 +23,10 @@ class Candidate:
         self.first: Bytes = np.empty(0, np.uint8)
         self.check: PrefixCheck | None = None
         self.checked_for: Stream | None = None
+        self.refused: set[tuple[str, int, int]] = set()
+        """Streams that it was compared with in vain: their name, their offset, and its own size then."""
+        self.short_at = -1
+        """Its size when it was found to be a beginning of what a lost stream delivered."""
         self.from_end = False
         """It stood there at the very first start, and reading begins at its end."""
 
@@ -39,6 +43,12 @@ class Candidate:
         self.content = None
         self.check = None
         self.checked_for = None
+
+    def compare_with(self, stream: Stream) -> None:
+        """Begins to compare all that ``stream`` has delivered."""
+        assert self.content is not None
+        self.check = PrefixCheck(self.content, stream.position.fingerprint)
+        self.checked_for = stream
 
     def look(self) -> bool:
         """Reads the head, as far as there is one: true if there is something to judge."""
@@ -58,7 +68,7 @@ class Candidate:
         if not heads_agree(self.first, expected):
             return False
         if self.content.compression != "none":
-            return None if len(self.first) < min(BLOCK_BYTES, expected.offset) else True
+            return True  # the comparison itself tells: looking ahead costs as much
         if self.found.size < expected.offset:
             return None
         length = expected.block_length

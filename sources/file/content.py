@@ -38,6 +38,8 @@ class Content(ABC):
     compression: str
     damage: str | None = None
     """Why nothing after what was read can be read, ever (a corrupt member)."""
+    kept_from: int = 0
+    """Reading before this byte starts again at 0."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -49,6 +51,11 @@ class Content(ABC):
     @abstractmethod
     def read(self, offset: int, size: int) -> Bytes:
         """Up to ``size`` bytes from ``offset``, valid until the next call."""
+
+    @property
+    @abstractmethod
+    def reached(self) -> int:
+        """The end of the content, as far as it is known without more reading."""
 
     @property
     @abstractmethod
@@ -76,6 +83,10 @@ class PlainContent(Content):
         return read_at(self.fd, offset, min(size, left)) if left > 0 else _EMPTY
 
     @property
+    def reached(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    @property
     def finished(self) -> bool:
         return True
 
@@ -92,7 +103,7 @@ class PackedContent(Content):
         self._decompressor = Decompressor(self.compression)
         self._packed_offset = 0
         self._kept = bytearray()
-        self._kept_from = 0
+        self.kept_from = 0
         self.damage = None
 
     @property
@@ -100,25 +111,26 @@ class PackedContent(Content):
         return self.damage is None and self._decompressor.between_members
 
     def prepare(self, offset: int) -> bool:
-        if offset < self._kept_from:
+        if offset < self.kept_from:
             self._restart()
-        limit = min(offset, self._reached + _SKIP_BYTES)
-        while self._reached < limit and self._more():
-            self._forget_before(min(self._reached, offset) - BLOCK_BYTES)
-        return self._reached >= offset or not self._can_continue()
+        limit = min(offset, self.reached + _SKIP_BYTES)
+        while self.reached < limit and self._more():
+            self._forget_before(min(self.reached, offset) - BLOCK_BYTES)
+        return self.reached >= offset or not self._can_continue()
 
     def read(self, offset: int, size: int) -> Bytes:
-        if offset < self._kept_from:
+        if offset < self.kept_from:
             self._restart()
         self._forget_before(offset)
-        while self._reached < offset + size and self._more():
+        while self.reached < offset + size and self._more():
             self._forget_before(offset)
-        begin = offset - self._kept_from
+        begin = offset - self.kept_from
         return np.frombuffer(bytes(memoryview(self._kept)[begin : begin + size]), np.uint8) if begin >= 0 else _EMPTY
 
     @property
-    def _reached(self) -> int:
-        return self._kept_from + len(self._kept)
+    def reached(self) -> int:
+        """How far the content was decompressed."""
+        return self.kept_from + len(self._kept)
 
     def _can_continue(self) -> bool:
         return self.damage is None and (
@@ -143,10 +155,10 @@ class PackedContent(Content):
         return True
 
     def _forget_before(self, offset: int) -> None:
-        count = min(offset - self._kept_from, len(self._kept))
+        count = min(offset - self.kept_from, len(self._kept))
         if count > 0:
             del self._kept[:count]
-            self._kept_from += count
+            self.kept_from += count
 
 
 def open_content(fd: int, compression: str) -> Content:

@@ -30,10 +30,12 @@ class Found:
 
 @dataclass(slots=True)
 class Discovered:
-    """``files`` by device and inode: each once, whatever its names. ``troubles`` by path, one sentence each."""
+    """``files`` by device and inode: each once, whatever its names. By path, one phrase each: ``troubles`` keep
+    from reading what was asked for, ``ignored`` is what a glob matches but no file source reads."""
 
     files: dict[tuple[int, int], Found] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
 
 
 class Globs:
@@ -91,8 +93,11 @@ def _look(path: str, discovered: Discovered, literal: bool) -> None:
         discovered.troubles[path] = error.strerror or str(error)
         return
     if not stat.S_ISREG(status.st_mode):
-        if literal or not stat.S_ISDIR(status.st_mode):
-            discovered.troubles[path] = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        if literal:
+            folder = stat.S_ISDIR(status.st_mode)
+            discovered.troubles[path] = "it is a folder; name its files" if folder else "it is not a regular file"
+        elif not stat.S_ISDIR(status.st_mode):
+            discovered.ignored[path] = "it is not a regular file"
         return
     found = Found(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     known = discovered.files.get(found.key)

@@ -24,7 +24,6 @@ BLOCK_BYTES = HEAD_LENGTHS[-1]
 that begins ``block_length`` before the position always holds what the next fingerprint needs."""
 
 
-
 def crc32c(data: Bytes, before: int = 0) -> int:
     """Of ``data``, continuing the checksum ``before``."""
     return _crc32c(data.data, before)

@@ -14,7 +14,6 @@ docs/decisions/file-identity.md tells why.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from random import Random
 
 import numpy as np
@@ -24,9 +23,9 @@ from ingest.sources.file.content import Content
 from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
 from ingest.sources.file.fingerprint import BLOCK_BYTES, Fingerprint
 from ingest.sources.file.handles import Vanished, content_of, open_found
+from ingest.sources.file.head_index import HeadIndex
 from ingest.sources.file.position import FilePosition
-from ingest.sources.file.prefix import PrefixCheck
-from ingest.sources.file.roster import Roster
+from ingest.sources.file.roster import OVERWRITTEN, Roster, shown
 from ingest.sources.file.stream import Stream
 
 WEAK_BYTES = 256
@@ -47,7 +46,11 @@ class Judge:
 
     def judge_all(self) -> bool:
         """One step for each candidate; true if a step is left that needs no waiting."""
+        if not self._roster.waiting:
+            return False
         busy = False
+        self._standing = HeadIndex(self._roster.following.values())
+        self._lost = HeadIndex(self._roster.lost)
         candidates = sorted(self._roster.waiting.values(), key=lambda one: (one.found.mtime_ns, one.found.path))
         for candidate in candidates:
             try:
@@ -60,7 +63,10 @@ class Judge:
         return busy
 
     def _judge(self, candidate: Candidate) -> bool:
-        if not candidate.found.size or not self._open(candidate) or not candidate.look():
+        if not candidate.found.size or not self._open(candidate):
+            return False
+        if not candidate.look():
+            self._note_empty(candidate)
             return False
         if self._roster.settings.spool is not None:
             if self._quiet_ms(candidate) >= self._settle_ms:
@@ -72,13 +78,10 @@ class Judge:
             return self._compare(candidate)
         growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
         for stream in self._lost_by_length(candidate):
-            answer = candidate.may_continue(stream.position.fingerprint)
-            if answer is None and candidate.content and candidate.content.compression != "none":
-                answer = True
+            known_short = candidate.short_at == candidate.found.size
+            answer = None if known_short else candidate.may_continue(stream.position.fingerprint)
             if answer:
-                assert candidate.content is not None
-                candidate.check = PrefixCheck(candidate.content, stream.position.fingerprint)
-                candidate.checked_for = stream
+                candidate.compare_with(stream)
                 return self._compare(candidate)
             if answer is None and growing:
                 return False
@@ -86,10 +89,18 @@ class Judge:
             self._begin(candidate)
         return False
 
+    def _note_empty(self, candidate: Candidate) -> None:
+        content = candidate.content
+        if content is not None and not content.finished and self._quiet_ms(candidate) >= self._settle_ms:
+            reason = f"its {content.compression} data ends before any content"
+            self._roster.trouble(candidate.found.path, reason)
+
     def _open(self, candidate: Candidate) -> bool:
         if candidate.content is None:
             final = self._quiet_ms(candidate) >= self._settle_ms
-            candidate.content = content_of(open_found(candidate.found), self._roster.settings.compression, final)
+            fd = open_found(candidate.found)
+            self._roster.fine(candidate.found.path)
+            candidate.content = content_of(fd, self._roster.settings.compression, final)
         return candidate.content is not None
 
     def _quiet_ms(self, candidate: Candidate) -> int:
@@ -108,8 +119,9 @@ class Judge:
         refused = candidate.refused
         lost = [
             stream
-            for stream in self._roster.lost
-            if stream.offset
+            for stream in self._lost.alike(candidate.heads)
+            if stream.file is None
+            and stream.name in self._roster.streams
             and (stream.name, stream.offset, candidate.found.size) not in refused
             and heads_agree(candidate.first, stream.position.fingerprint)
             and self._time_fits(candidate, stream)
@@ -117,14 +129,26 @@ class Judge:
         return sorted(lost, key=lambda stream: -stream.offset)
 
     def _time_fits(self, candidate: Candidate, stream: Stream) -> bool:
-        """Short contents are often alike by chance: a new run of a job that logs the same first line."""
-        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key:
+        """Whether ``candidate`` can be where the stream's content went, by names and times alone.
+
+        Short contents are often alike by chance: a new run of a job logs the same first line again.
+        """
+        same_name = shown(candidate.found.path) == stream.position.path
+        if same_name and stream.position.key == OVERWRITTEN:
+            return False
+        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key or self._restarted(candidate):
             return True
-        if candidate.first_scan <= max(stream.lost_scan, 1):
+        if same_name:
+            # The name was given to a new file: unless that replaced the old one in one step.
+            return stream.replaced_at == candidate.first_scan and not stream.has_other_name
+        if candidate.first_scan <= stream.lost_scan:
             return True
-        appeared = self._roster.moment.wall_ms - (self._roster.moment.now_ms - candidate.first_ms)
-        same_name = candidate.found.path == stream.position.path
-        return not same_name and appeared <= (stream.position.lost_ms or 0) + self._roster.settings.rotate_wait
+        appeared_ms = self._roster.moment.wall_ms - (self._roster.moment.now_ms - candidate.first_ms)
+        return appeared_ms <= (stream.position.lost_ms or 0) + self._roster.settings.rotate_wait
+
+    def _restarted(self, candidate: Candidate) -> bool:
+        """What was there at the first look came while nobody looked."""
+        return candidate.first_scan == 1
 
     def _compare(self, candidate: Candidate) -> bool:
         """A step of comparing all that the stream has delivered; true if more steps are needed."""
@@ -143,44 +167,33 @@ class Judge:
             del self._roster.waiting[candidate.found.key]
             self._roster.attach(stream, candidate.found, content)
             return False
-        growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
-        if answer == "other" or not growing:
+        candidate.short_at = candidate.found.size if answer == "short" else -1
+        if answer == "other" or self._waited_ms(candidate) >= self._roster.settings.rotate_wait:
             candidate.refused.add((stream.name, stream.offset, candidate.found.size))
             return True
         return False
 
     def _must_wait_for_original(self, candidate: Candidate, growing: bool) -> bool:
-        for stream in self._alike(candidate):
+        for stream in self._standing.alike(candidate.heads):
             leaving = stream.file is not None and stream.file.left_scan is not None
             if (leaving or growing) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream):
                 return True
         return False
 
-    def _alike(self, candidate: Candidate) -> Iterable[Stream]:
-        """Standing and leaving streams whose heads agree with the candidate's, as far as both are known."""
-        own = candidate.heads
-        for stream in self._roster.following.values():
-            heads = stream.heads
-            shared = [length for length in heads if length in own]
-            if shared:
-                length = max(shared)
-                if heads[length] == own[length]:
-                    yield stream
-            elif heads and own:
-                # Neither has 16 bytes, or their lengths differ: the contents themselves must tell.
-                yield stream
-
     def _begin(self, candidate: Candidate, fingerprint: Fingerprint | None = None, encoding: str = "") -> None:
         found = candidate.found
         name = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         position = FilePosition(
-            found.path, found.device, found.inode, encoding=encoding, fingerprint=fingerprint or Fingerprint()
+            shown(found.path), found.device, found.inode, encoding=encoding, fingerprint=fingerprint or Fingerprint()
         )
         stream = Stream(name, position, self._roster.rules, self._roster.settings.encoding)
         stream.first = candidate.first
         content, candidate.content = candidate.content, None
         del self._roster.waiting[found.key]
         self._roster.attach(stream, found, content)
+        self._standing.add(stream)
+        if fingerprint is not None:
+            self._roster.moved.add(name)
 
     def _begin_at_end(self, candidate: Candidate) -> bool:
         content = candidate.content
@@ -201,7 +214,7 @@ def _last_line_end(content: Content, candidate: Candidate, encoding: Encoding, m
     unit = len(encoding.newline)
     begin_at = max(0, end - most) // unit * unit
     if content.compression != "none":
-        begin_at = max(begin_at, content.kept_from + (-content.kept_from) % unit)
+        begin_at = max(begin_at, content.kept_from + -content.kept_from % unit)
     tail = content.read(begin_at, end - begin_at)
     ends = encoding.newlines(np.ascontiguousarray(tail))
     if len(ends):

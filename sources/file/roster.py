@@ -20,6 +20,8 @@ from ingest.sources.file.rules import LineRules
 from ingest.sources.file.settings import FileSettings
 from ingest.sources.file.stream import Following, Stream
 
+OVERWRITTEN = (0, 0)
+"""Stands for device and inode of a lost stream whose file now holds something else."""
 MOST_LOST = 10_000
 """So many vanished files are remembered; beyond that the oldest are forgotten."""
 
@@ -46,6 +48,8 @@ class Roster:
         """Streams whose position changed without a record, to be committed."""
         self.forgotten: set[str] = set()
         self.troubles: dict[str, str] = {}
+        """What could not be read at the last look, by path."""
+        self._told: dict[str, str] = {}
         self.settings = settings
         self.rules = rules
         self.moment = Moment(0, 0, 0)
@@ -69,7 +73,11 @@ class Roster:
         """Looks at the folders and brings all known streams up to date; strangers become candidates."""
         self.moment = Moment(self.moment.scan + 1, now_ms, wall_ms)
         discovered = self._globs.discover()
-        self._tell(discovered.troubles)
+        self.troubles = {}
+        for path, reason in discovered.troubles.items():
+            self.trouble(path, reason)
+        for path, reason in discovered.ignored.items():
+            self._tell(path, f"{shown(path)} is left alone: {reason}")
         if self.moment.scan == 1:
             self._find_again(discovered)
         for stream in list(self.following.values()):
@@ -99,19 +107,28 @@ class Roster:
         self.moved.discard(stream.name)
         self.forgotten.add(stream.name)
 
+    def close(self) -> None:
+        """Closes all files."""
+        for stream in self.streams.values():
+            stream.close()
+        for candidate in self.waiting.values():
+            candidate.close()
+
     def attach(self, stream: Stream, found: Found, content: Content | None) -> None:
         """From now on ``found`` holds ``stream``."""
         position = stream.position
         compression = content.compression if content is not None else position.compression
         stream.position = replace(
             position,
-            path=_shown(found.path),
+            path=shown(found.path),
             device=found.device,
             inode=found.inode,
             compression=compression,
             lost_ms=None,
         )
         stream.file = Following(found, self.moment.now_ms)
+        stream.replaced_at = 0
+        stream.has_other_name = False
         stream.content = content
         stream.look_again()
         self.streams[stream.name] = stream
@@ -126,7 +143,8 @@ class Roster:
         stream.close()
         stream.file = None
         stream.lost_scan = self.moment.scan
-        key = (0, 0) if rewritten else stream.position.key
+        stream.replaced_at = stream.replaced_at or self.moment.scan
+        key = OVERWRITTEN if rewritten else stream.position.key
         stream.position = replace(stream.position, lost_ms=self.moment.wall_ms, device=key[0], inode=key[1])
         if stream.offset:
             self.moved.add(stream.name)
@@ -145,20 +163,26 @@ class Roster:
         except OSError as error:
             self.trouble(stream.file.found.path, error)
             return False
+        self.fine(stream.file.found.path)
         stream.content = open_content(fd, stream.position.compression)
         if stream.position.compression != "none" and stream.offset:
             stream.check = PrefixCheck(stream.content, stream.position.fingerprint)
         return True
 
-    def trouble(self, path: str, error: OSError) -> None:
-        """Tells once that ``path`` cannot be read; it is tried again at each scan."""
-        self._tell({**self.troubles, path: error.strerror or str(error)})
+    def trouble(self, path: str, error: OSError | str) -> None:
+        """``path`` cannot be read: told once, tried again at each look."""
+        reason = error if isinstance(error, str) else error.strerror or str(error)
+        self.troubles[path] = reason
+        self._tell(path, f"cannot read {shown(path)}: {reason}; it is tried again")
 
-    def _tell(self, troubles: dict[str, str]) -> None:
-        for path, reason in troubles.items():
-            if self.troubles.get(path) != reason:
-                self._report(f"cannot read {_shown(path)}: {reason}; it is tried again")
-        self.troubles = troubles
+    def fine(self, path: str) -> None:
+        """``path`` can be read: should that change, it is told again."""
+        self._told.pop(path, None)
+
+    def _tell(self, path: str, sentence: str) -> None:
+        if self._told.get(path) != sentence:
+            self._told[path] = sentence
+            self._report(sentence)
 
     def _find_again(self, discovered: Discovered) -> None:
         """Positions meet the files of the same inode; what these hold is checked as that of all others."""
@@ -177,7 +201,7 @@ class Roster:
         file.left_scan = None
         file.found = found
         if found.path != before.path:
-            stream.position = replace(stream.position, path=_shown(found.path))
+            stream.position = replace(stream.position, path=shown(found.path))
             if stream.offset:
                 self.moved.add(stream.name)
         if (found.size, found.mtime_ns) != (before.size, before.mtime_ns):
@@ -210,9 +234,10 @@ class Roster:
         if stream.content is None:
             self.lose(stream, rewritten=False)
             return
-        if file.left_scan is None:
-            file.left_scan = self.moment.scan
         status = os.fstat(stream.content.fd)
+        if file.left_scan is None:
+            file.left_scan = stream.replaced_at = self.moment.scan
+            stream.has_other_name = status.st_nlink > 0
         now = replace(file.found, size=status.st_size, mtime_ns=status.st_mtime_ns)
         if (now.size, now.mtime_ns) != (file.found.size, file.found.mtime_ns):
             shrunk = now.size < file.found.size
@@ -221,9 +246,12 @@ class Roster:
         if stream.file is not None and stream.exhausted and not stream.rest and self.quiet_ms(stream) >= self.drain_ms:
             self.lose(stream, rewritten=False)
 
-    def quiet_ms(self, stream: Stream) -> int:
-        """How long the stream's file has not been seen to change."""
-        return self.moment.now_ms - stream.file.changed_ms if stream.file else 0
+    def quiet_ms(self, stream: Stream, *, by_time: bool = False) -> int:
+        """How long the stream's file has not been seen to change; ``by_time`` believes its own time, too."""
+        if stream.file is None:
+            return 0
+        seen_ms = self.moment.now_ms - stream.file.changed_ms
+        return max(seen_ms, self.moment.wall_ms - stream.file.found.mtime_ns // 1_000_000) if by_time else seen_ms
 
     def _meet(self, discovered: Discovered) -> None:
         for key, found in discovered.files.items():
@@ -242,6 +270,6 @@ def _hidden(stream: Stream, discovered: Discovered) -> bool:
     return any(path == trouble or path.startswith(trouble.rstrip("/") + "/") for trouble in discovered.troubles)
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """``path`` as text that JSON can hold; bytes that are not UTF-8 become ``\\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

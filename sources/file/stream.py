@@ -53,6 +53,12 @@ class Stream:
         """Bytes after the position that are held back because they may go on."""
         self.tried = Flush.HOLD
         self.lost_scan = 0
+        self.replaced_at = 0
+        """The scan at which its file's name was seen to lead elsewhere."""
+        self.has_other_name = False
+        """When that was seen, the file itself still existed under a name that the globs do not cover."""
+        self.blocked_at = 0
+        """The scan since which it could not be read; the next scan lifts that."""
         self._rules = rules
         self._encoding = encoding
         self._window = 0
@@ -128,6 +134,21 @@ class Stream:
                 encoding=encoding,
             )
         return made
+
+    @property
+    def needs(self) -> int:
+        """The bytes that the next read takes at least: a line did not fit into less."""
+        return self._window
+
+    def take_rest(self) -> bytes:
+        """What is held back, passed over: it cannot be completed."""
+        assert self.content is not None
+        print_ = self.position.fingerprint
+        back = print_.block_length
+        window = self.content.read(self.offset - back, back + self.rest)
+        self.position = replace(self.position, fingerprint=print_.advanced(window), carry="")
+        self.rest = 0
+        return window[back:].tobytes()
 
     def _cut(self, data: Bytes, flush: Flush) -> tuple[Cut, int, str]:
         """The records in ``data``, the bytes that this takes, and the encoding that is in force."""
