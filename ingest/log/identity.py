@@ -1,8 +1,8 @@
 """``meta.properties``: who a data folder is. Made once, never changed.
 
-    version=1                                        Kafka's own key: the layout of this file
-    cluster.id=4c3bb7f4-…                            the hub's UUID
-    ingest.folder.version=1                          the layout of the folder
+version=1                                        Kafka's own key: the layout of this file
+cluster.id=4c3bb7f4-…                            the hub's UUID
+ingest.folder.version=1                          the layout of the folder
 """
 
 from __future__ import annotations

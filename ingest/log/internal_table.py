@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from ingest.log.partition import PartitionLog
+from ingest.log.readable import ReadableLog
 from ingest.wire.batch import whole_batches
 from ingest.wire.codec import decode_batch, encode_batches
 from ingest.wire.columns import RecordColumns
@@ -18,9 +18,9 @@ _BATCH_BYTES = 16 * 1024 * 1024
 Entry = tuple[bytes, bytes | None]
 
 
-def entries_of(log: PartitionLog) -> Iterator[Entry]:
-    """All keys and values (None: removed) in log order, up to the high watermark."""
-    offset = log.log_start_offset
+def entries_of(log: ReadableLog, start: int = 0) -> Iterator[Entry]:
+    """Keys and values (None: removed) from ``start`` on in log order, up to the high watermark."""
+    offset = max(start, log.log_start_offset)
     while offset < log.high_watermark:
         found = log.read(offset, _READ_BYTES, committed=False)
         for position, header in whole_batches(found.buffer):
@@ -32,7 +32,7 @@ def entries_of(log: PartitionLog) -> Iterator[Entry]:
         offset = found.end
 
 
-def latest_of(log: PartitionLog) -> dict[bytes, bytes]:
+def latest_of(log: ReadableLog) -> dict[bytes, bytes]:
     """The latest value of each key; removed keys are left out."""
     table: dict[bytes, bytes] = {}
     for key, value in entries_of(log):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ingest.errors import TransactionInvalid
 from ingest.log.internal_table import Entry, entries_of
-from ingest.log.partition import PartitionLog
+from ingest.log.readable import ReadableLog
 
 Position = Mapping[str, Any]
 Changes = Mapping[str, Mapping[str, Position | None]]
@@ -32,7 +32,7 @@ class PositionTable:
         """The highest transaction whose positions were found in the log."""
 
     @classmethod
-    def load(cls, log: PartitionLog) -> PositionTable:
+    def load(cls, log: ReadableLog) -> PositionTable:
         """What ``_ingest_positions`` holds."""
         table = cls()
         for key, value in entries_of(log):

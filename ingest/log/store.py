@@ -261,12 +261,14 @@ class LogStore:
         ]
         self._housekeeping = Housekeeping(self.env, self._publish, chores, self._report)
         finish(self._coordinator, books, self._topics.logs_with_ids(), self._report)
-        self._housekeeping.changed()
+        self._publish()
         self._syncer.start()
         self._housekeeping.start()
 
     def _new_identity(self) -> str:
-        strangers = [path.name for path in self.folder.iterdir() if parse_folder_name(path.name) or path.suffix == ".log"]
+        strangers = [
+            path.name for path in self.folder.iterdir() if parse_folder_name(path.name) or path.suffix == ".log"
+        ]
         if strangers:
             raise FolderInvalid(
                 f"{self.folder} has no meta.properties, but holds {strangers[0]}",

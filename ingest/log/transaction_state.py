@@ -71,4 +71,6 @@ def parse_entry(key: bytes, value: bytes) -> WriterRecord:
         found["parts"] = tuple(Part(**part) for part in found["parts"])
         return WriterRecord(name=name, **found)
     except (ValueError, KeyError, TypeError) as error:
-        raise FolderInvalid(f"__transaction_state holds a record of {name!r} that is not understood: {error}") from error
+        raise FolderInvalid(
+            f"__transaction_state holds a record of {name!r} that is not understood: {error}"
+        ) from error

@@ -69,9 +69,7 @@ class Transaction:
         self.positions: dict[str, dict[str, Position | None]] = {}
         self.phase: Phase = "open"
 
-    def append(
-        self, log: PartitionLog, topic_id: str, encode: Callable[[Stamp], bytearray]
-    ) -> AppendInfo:
+    def append(self, log: PartitionLog, topic_id: str, encode: Callable[[Stamp], bytearray]) -> AppendInfo:
         """Appends the batches that ``encode`` makes; readers do not see them yet.
 
         Raises ``Fenced`` or ``StorageFailed``; after the latter only ``abort`` is left.

@@ -15,6 +15,7 @@ from ingest.log.coordinator import Coordinator
 from ingest.log.internal_table import entries_of
 from ingest.log.partition import PartitionLog
 from ingest.log.positions import PositionTable
+from ingest.log.readable import ReadableLog
 from ingest.log.transaction_state import WriterRecord, parse_entry
 from ingest.log.writers import Writers
 
@@ -33,7 +34,7 @@ class Books:
         return [record for record in self.decisions if record.transaction > self.positions.applied]
 
 
-def read_books(state_log: PartitionLog, positions_log: PartitionLog) -> Books:
+def read_books(state_log: ReadableLog, positions_log: ReadableLog) -> Books:
     """Reads both logs whole."""
     records = [parse_entry(key, value) for key, value in entries_of(state_log) if value is not None]
     positions = PositionTable.load(positions_log)

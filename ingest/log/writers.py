@@ -74,7 +74,7 @@ class Writers:
 
     def successor(self, writer: WriterState) -> tuple[int, int]:
         """The producer id and epoch after the writer's present ones: never given out before."""
-        if 0 <= writer.producer_id and writer.producer_epoch < MAX_PRODUCER_EPOCH:
+        if writer.producer_id >= 0 and writer.producer_epoch < MAX_PRODUCER_EPOCH:
             return writer.producer_id, writer.producer_epoch + 1
         with self._lock:
             self._next_producer_id += 1
