@@ -99,10 +99,8 @@ def _optional(columns: Sequence[pa.Array | None], lengths: Sequence[int], kind: 
     """One column of all parts; None if no part has it, nulls (no headers: empty lists) where one has not."""
     if all(column is None for column in columns):
         return None
-    empty = [] if kind == HEADERS else None
-    filled = [
-        pa.array([empty] * n, kind) if column is None else column for column, n in zip(columns, lengths, strict=True)
-    ]
+    blank = pa.scalar([] if kind == HEADERS else None, kind)
+    filled = [pa.repeat(blank, n) if column is None else column for column, n in zip(columns, lengths, strict=True)]
     return _concatenated(filled)
 
 
@@ -151,9 +149,5 @@ def _binary(column: pa.Array) -> pa.Array:
 
 
 def _level(config: TopicConfig, compression: str) -> int | None:
-    levels = {
-        "gzip": config.compression_gzip_level,
-        "lz4": config.compression_lz4_level,
-        "zstd": config.compression_zstd_level,
-    }
-    return levels.get(compression)
+    found: int | None = getattr(config, f"compression_{compression}_level", None)
+    return found

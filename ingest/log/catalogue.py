@@ -50,7 +50,7 @@ class Catalogue:
 
     def without_deletion(self, name: str) -> Catalogue:
         """The same once the folders of the deleted topic are gone."""
-        return Catalogue(self.topics, {known: id for known, id in self.deleting.items() if known != name})
+        return Catalogue(self.topics, {known: found for known, found in self.deleting.items() if known != name})
 
 
 def write_catalogue(disk: Disk, folder: Path, catalogue: Catalogue) -> None:
@@ -70,7 +70,7 @@ def read_catalogue(folder: Path) -> Catalogue | None:
         if found["version"] != 1:
             raise ValueError(f"version {found['version']}")
         topics = {name: _topic(name, entry) for name, entry in found["topics"].items()}
-        return Catalogue(topics, {str(name): str(id) for name, id in found["deleting"].items()})
+        return Catalogue(topics, {str(name): str(found_id) for name, found_id in found["deleting"].items()})
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -15,6 +15,7 @@ import itertools
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from ingest.environment import Environment
 from ingest.errors import IngestError, TransactionInvalid
@@ -202,7 +203,7 @@ class Coordinator:
         """At a clean end, after the last sync: notes what is complete."""
         self._write_unsynced(self._completions(set()))
 
-    def _submit(self, job: Job) -> Future[object]:
+    def _submit(self, job: Job) -> Future[Any]:
         with self._jobs_lock:
             self._jobs.append(job)
         self.wake()

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 from ingest.environment import Environment
 from ingest.errors import Closed, FolderInvalid, IngestError
@@ -34,6 +35,7 @@ CLEAN_EVERY_MS = 30_000
 CHECKPOINT_EVERY_MS = 60_000
 
 Place = tuple[str, int]
+P = TypeVar("P", bound=Place)
 Report = Callable[[str], None]
 
 
@@ -119,7 +121,7 @@ class LogStore:
         log.append(batches, now_ms=self.env.clock.now_ms(), kind="raw", check_crc=False)
         self._appended(log)
 
-    def wait(self, positions: Mapping[Place, int], timeout_ms: int) -> bool:
+    def wait(self, positions: Mapping[P, int], timeout_ms: int) -> bool:
         """Blocks until a committed reader sees something at or after its position in one of the partitions."""
         logs = {self.partition(*place): offset for place, offset in positions.items()}
         deadline_ms = self.env.clock.monotonic_ms() + timeout_ms

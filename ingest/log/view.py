@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ingest.environment import Environment
 from ingest.errors import Closed, FolderInvalid, TopicMissing
@@ -25,6 +26,7 @@ from ingest.log.unfinished import read_books
 POLL_MS = 50
 
 Place = tuple[str, int]
+P = TypeVar("P", bound=Place)
 
 
 class ViewedTopics:
@@ -111,7 +113,7 @@ class StoreView:
             books.positions.apply(record.positions)
         return books.positions
 
-    def wait(self, positions: Mapping[Place, int], timeout_ms: int) -> bool:
+    def wait(self, positions: Mapping[P, int], timeout_ms: int) -> bool:
         """Looks again every ``POLL_MS``; see ``LogStore.wait``."""
         deadline_ms = self.env.clock.monotonic_ms() + timeout_ms
         while True:
