@@ -63,10 +63,7 @@ class Judge:
         return busy
 
     def _judge(self, candidate: Candidate) -> bool:
-        if not candidate.found.size or not self._open(candidate):
-            return False
-        if not candidate.look():
-            self._note_empty(candidate)
+        if not self._has_content(candidate):
             return False
         if self._roster.settings.spool is not None:
             if self._quiet_ms(candidate) >= self._settle_ms:
@@ -89,11 +86,16 @@ class Judge:
             self._begin(candidate)
         return False
 
-    def _note_empty(self, candidate: Candidate) -> None:
+    def _has_content(self, candidate: Candidate) -> bool:
+        if not candidate.found.size or not self._open(candidate):
+            return False
+        if candidate.look():
+            return True
         content = candidate.content
         if content is not None and not content.finished and self._quiet_ms(candidate) >= self._settle_ms:
             reason = f"its {content.compression} data ends before any content"
             self._roster.trouble(candidate.found.path, reason)
+        return False
 
     def _open(self, candidate: Candidate) -> bool:
         if candidate.content is None:
