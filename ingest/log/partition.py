@@ -9,20 +9,21 @@ Fail points, in order of the steps:
 ``log.roll.before`` ``log.roll.sealed`` ``log.roll.created`` ``log.roll.done``  |
 ``log.cut.before`` ``log.cut.done``  |  ``log.recover.begin`` ``log.recover.cut`` ``log.recover.segment``
 ``log.recover.done``  |  ``log.retain.before`` ``log.retain.segment`` ``log.retain.done``  |
-``log.compact.written`` ``log.compact.synced`` ``log.compact.swap`` ``log.compact.removed`` ``log.compact.done``  |
+``log.compact.written`` ``log.compact.synced`` ``log.compact.swap`` ``log.compact.removed`` ``log.compact.replaced``
+``log.compact.done``  |
 ``log.close.before`` ``log.close.done``
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ingest.environment import Environment
 from ingest.errors import Closed, OffsetOutOfRange, StorageFailed
 from ingest.log.append_plan import AppendInfo, AppendPlan, AppendRules, Kind
-from ingest.log.compaction import CompactionResult
+from ingest.log.compaction import Compaction, CompactionResult, cleanable, is_due, read_cleaned_offset
 from ingest.log.leftovers import clear_snapshots
 from ingest.log.log_file import LogFile
 from ingest.log.partition_reader import Bounds, PartitionReader, ReadResult, Watermark
@@ -33,6 +34,7 @@ from ingest.log.retention import outlived
 from ingest.log.segment import Segment
 from ingest.log.segment_list import SegmentList
 from ingest.log.segment_names import SNAPSHOT, file_path
+from ingest.log.segment_swap import commit_swap, finish_swap
 from ingest.log.storage_failure import storage, storage_failed
 from ingest.log.topic_config import TopicConfig
 from ingest.log.unsynced import Unsynced
@@ -67,6 +69,7 @@ class PartitionLog:
         self._sync_lock = threading.Lock()  # taken before _lock
         self._compact_lock = threading.Lock()  # taken before both
         self._unsynced = Unsynced(folder)
+        self._half_swapped: list[tuple[Segment, list[Segment]]] = []  # compacted, not yet in its place on disk
         self._doomed: list[Segment] = []  # no longer part of the log, still on disk
         self._untrimmed = False  # a failed write has left bytes behind the end
         self._cut_needed = False  # a failed sync: what is behind the watermark must go
@@ -283,11 +286,36 @@ class PartitionLog:
             return self._remove_oldest(gone)
 
     def compact(self, now_ms: int) -> CompactionResult:
-        """Keeps the last value of each key in closed segments (see ``compaction``); nothing if it is not yet due.
+        """Keeps the last value of each key in closed segments, if that is due by the topic's settings.
 
-        Runs beside appends and reads; called by the housekeeping's thread only.
+        Runs beside appends and reads; a second caller waits. Crash-safe at every step; see ``segment_swap``.
         """
-        raise NotImplementedError
+        with self._compact_lock:
+            with self._lock:
+                self._ensure_writable()
+                if not self.config.compacts:
+                    return CompactionResult()
+                active = self._segments.active
+                if active.size_bytes and now_ms - active.created_ms > self.config.max_compaction_lag_ms:
+                    self._roll(now_ms)
+                closed = cleanable(self._segments.all, self.config, now_ms, self.last_stable_offset)
+                dirty_from = min(read_cleaned_offset(self.folder), self._log_end)
+                if not is_due(closed, dirty_from, self.config, now_ms):
+                    return CompactionResult(clean_until=dirty_from)
+                producers = self._producers.producers.values()
+                task = Compaction(
+                    folder=self.folder,
+                    env=self._env,
+                    config=self.config,
+                    now_ms=now_ms,
+                    segments=closed,
+                    dirty_from=max(dirty_from, self._log_start),
+                    aborted=[entry for segment in self._segments.all for entry in segment.transactions.entries],
+                    last_offsets={p.producer_id: p.batches[-1].last_offset for p in producers if p.batches},
+                    install=self._install,
+                )
+            with storage(self.folder, "compact"):
+                return task.run()
 
     # --- closing
 
@@ -308,7 +336,7 @@ class PartitionLog:
 
     def delete(self) -> None:
         """Closes, and removes the folder with all that is in it."""
-        with self._sync_lock, self._lock, storage(self.folder, "remove"):
+        with self._compact_lock, self._sync_lock, self._lock, storage(self.folder, "remove"):
             self._closed = True
             for path in list(self.folder.iterdir()):
                 self._env.disk.unlink(path)
@@ -328,6 +356,9 @@ class PartitionLog:
     def _ensure_writable(self) -> None:
         """Puts the file right first if an earlier write or sync has failed."""
         self._ensure_open()
+        if self._half_swapped:
+            with storage(self.folder):
+                self._finish_swaps()
         if self._cut_needed:
             self._cut_back()
         elif self._untrimmed:
@@ -441,6 +472,32 @@ class PartitionLog:
             self._env.disk.sync_folder(self.folder)
         self._env.fail.hit("log.retain.done")
         return count
+
+    def _install(self, old: Sequence[Segment], new: Segment) -> bool:
+        """Puts a compacted segment in the place of those it was made from; false if retention took one of them."""
+        with self._lock:
+            self._ensure_open()
+            if not set(old) <= set(self._segments.all):
+                return False
+            commit_swap(self.folder, new.base_offset, self._env.disk)
+            self._env.fail.hit("log.compact.swap")
+            new.created_ms, new.next_offset = old[0].created_ms, old[-1].next_offset
+            # Until the files have their names, readers use the new segment's open file and its index in memory.
+            self._segments.replace(old, [new])
+            self._half_swapped.append((new, list(old[1:])))
+            self._finish_swaps()
+            return True
+
+    def _finish_swaps(self) -> None:
+        """Gives compacted segments their names; what the disk refuses is tried again with the next write."""
+        while self._half_swapped:
+            new, covered = self._half_swapped[0]
+            finish_swap(self.folder, new.base_offset, self._env.disk, self._env.fail)
+            for segment in reversed(covered):
+                segment.remove(self._env.disk)
+            new.takes_name()
+            new.seal()
+            del self._half_swapped[0]
 
     def _write_down(self) -> None:
         """What a clean start reads instead of the log: indexes and producer state."""

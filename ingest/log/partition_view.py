@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from ingest.errors import StorageFailed
 from ingest.log import batch_walk
-from ingest.log.leftovers import covered_segments
 from ingest.log.partition_reader import Bounds, PartitionReader, ReadResult, Watermark
 from ingest.log.producer_replay import producers_at, replay
 from ingest.log.producer_state import ProducerState
@@ -20,6 +20,7 @@ from ingest.log.recovery import fill_indexes
 from ingest.log.segment import Segment
 from ingest.log.segment_list import SegmentList
 from ingest.log.segment_names import LOG, SWAP, offsets_of
+from ingest.log.segment_swap import covered_segments
 from ingest.log.storage_failure import storage
 from ingest.log.topic_config import TopicConfig
 from ingest.wire.batch import BatchHeader
@@ -136,7 +137,7 @@ class PartitionView:
         covered = {base for swap in swaps for base in covered_segments(self.folder, swap)}
         bases = sorted({*bases, *swaps} - covered) or [0]
         closed: list[Segment] = []
-        for base, following in zip(bases, bases[1:], strict=False):
+        for base, following in pairwise(bases):
             segment = Segment.open(self.folder, base, suffix=SWAP if base in swaps else "")
             if base in swaps or not segment.load_indexes(following):
                 fill_indexes(segment, producers_at(self.folder, closed, base), self.config, writable=False)

@@ -57,7 +57,7 @@ class Recovery:
     def run(self) -> LoadedLog:
         """Raises ``StorageFailed`` if the disk refuses; may then be tried again."""
         with storage(self.folder, "open"):
-            clear_leftovers(self.folder, self.env.disk, self.report)
+            clear_leftovers(self.folder, self.env, self.report)
             self._list_segments()
             doubtful = self._first_doubtful()
             for segment in self.segments[:doubtful]:

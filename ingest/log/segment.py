@@ -207,6 +207,14 @@ class Segment:
         self.transactions = transactions
         return True
 
+    def takes_name(self) -> None:
+        """Its files have been renamed to those of a segment of the log."""
+        self.suffix = ""
+        self.path = file_path(self.folder, self.base_offset, LOG)
+        self.offset_index.path = self._beside(OFFSET_INDEX)
+        self.time_index.path = self._beside(TIME_INDEX)
+        self.transactions.path = self._beside(TRANSACTION_INDEX)
+
     def remove(self, disk: Disk) -> None:
         """Takes all names away; the indexes first, so that a log without its indexes can be seen for one."""
         for path in reversed(list(self.paths())):

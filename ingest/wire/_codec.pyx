@@ -320,3 +320,42 @@ def murmur2(const uint8_t[::1] data, const int64_t[::1] offsets, int32_t[::1] ou
             mixed *= <uint32_t>0x5BD1E995
             mixed ^= mixed >> 15
             out[row] = <int32_t>mixed
+
+
+def thin_records(const uint8_t[::1] section, const uint8_t[::1] keep, int64_t shift, uint8_t[::1] out):
+    """Copies the records that ``keep`` marks, ``shift`` added to their timestamp deltas. Returns the bytes written.
+
+    -1 if the section is no row of ``len(keep)`` records. ``out`` has room for the section and 10 bytes a record more.
+    """
+    cdef Py_ssize_t row, count = keep.shape[0]
+    cdef const uint8_t* at = &section[0] if section.shape[0] else NULL
+    cdef const uint8_t* end = at + section.shape[0]
+    cdef const uint8_t* stop
+    cdef const uint8_t* rest
+    cdef uint8_t* start = &out[0] if out.shape[0] else NULL
+    cdef uint8_t* to = start
+    cdef int64_t length, delta
+    cdef uint8_t attributes
+    with nogil:
+        for row in range(count):
+            at = get_varint(at, end, &length, 32)
+            if at == NULL or length < 6 or length > end - at:
+                to = NULL
+                break
+            stop = at + length
+            if keep[row]:
+                attributes = at[0]
+                rest = get_varint(at + 1, stop, &delta, 64)
+                if rest == NULL:
+                    to = NULL
+                    break
+                delta = <int64_t>(<uint64_t>delta + <uint64_t>shift)
+                to = put_varint(to, 1 + varint_size(delta) + (stop - rest))
+                to[0] = attributes
+                to = put_varint(to + 1, delta)
+                memcpy(to, rest, stop - rest)
+                to += stop - rest
+            at = stop
+    if count and (to == NULL or at != end):
+        return -1
+    return to - start if count else 0

@@ -1,0 +1,125 @@
+"""What compaction leaves of a batch: all of it, some of its records, its header alone, or nothing.
+
+A record stays if it is the last of its key, or has none. A tombstone or a marker that nobody needs stays
+for ``delete.retention.ms`` longer, so that readers who are behind see it: when it is first met its batch is
+stamped with the time at which it may go (the delete horizon, KIP-534).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.log.key_table import KeyTable
+from ingest.log.transaction_cleaner import TransactionCleaner
+from ingest.wire.batch import BatchHeader
+from ingest.wire.codec import decode_batch
+from ingest.wire.columns import RecordColumns
+from ingest.wire.control import decode_marker
+from ingest.wire.thinning import keep_records
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A batch on its way through; ``columns`` is None if its records need no look."""
+
+    header: BatchHeader
+    content: bytes
+    columns: RecordColumns | None
+    doomed: bool = False
+
+
+class BatchCleaner:
+    """One pass over the log. ``last_offsets`` says for each producer where its last batch ends."""
+
+    def __init__(
+        self,
+        table: KeyTable,
+        transactions: TransactionCleaner,
+        last_offsets: dict[int, int],
+        now_ms: int,
+        delete_retention_ms: int,
+    ) -> None:
+        self._table = table
+        self._transactions = transactions
+        self._last_offsets = last_offsets
+        self._now_ms = now_ms
+        self._horizon_ms = now_ms + delete_retention_ms
+
+    def read(self, header: BatchHeader, content: bytes) -> Read:
+        """Called for each batch in the order of the log; ``clean`` may then see many at once."""
+        if header.is_control:
+            marker = decode_marker(content, header) if header.record_count else None
+            return Read(header, content, None, self._transactions.spent(header, marker))
+        if self._transactions.drops_data(header) or not header.record_count:
+            return Read(header, content, None, doomed=True)
+        return Read(header, content, decode_batch(content, header, want_headers=False))
+
+    def clean(self, batches: list[Read]) -> list[bytes | bytearray]:
+        """What is left of each batch that leaves something."""
+        latest = self._latest([batch.columns for batch in batches if batch.columns is not None])
+        left, row = [], 0
+        for batch in batches:
+            if batch.columns is None:
+                kept = self._control(batch) if batch.header.is_control else self._emptied(batch)
+            else:
+                kept = self._thinned(batch, batch.columns, latest[row : row + len(batch.columns)])
+                row += len(batch.columns)
+            if kept is not None:
+                left.append(kept)
+        return left
+
+    def _latest(self, columns: list[RecordColumns]) -> Any:
+        keys = [_keys(each).cast(pa.large_binary()) for each in columns]
+        return self._table.last_offsets(pa.concat_arrays(keys)) if keys else np.empty(0, np.int64)
+
+    def _thinned(self, batch: Read, columns: RecordColumns, latest: Any) -> bytes | bytearray | None:
+        header, offsets = batch.header, columns.offsets
+        assert offsets is not None
+        keep = offsets >= latest
+        tombstones = np.asarray(columns.values.is_null()) & np.asarray(_keys(columns).is_valid())
+        horizon = header.delete_horizon_ms
+        if horizon is not None and horizon <= self._now_ms:
+            keep &= ~tombstones
+        if not keep.any():
+            return self._emptied(batch)
+        stamp = self._horizon_ms if horizon is None and (keep & tombstones).any() else None
+        if keep.all() and stamp is None:
+            return batch.content
+        latest_time = header.max_timestamp if header.log_append_time else int(columns.timestamps[keep].max())
+        return keep_records(batch.content, header, 0, keep, max_timestamp=latest_time, delete_horizon_ms=stamp)
+
+    def _control(self, batch: Read) -> bytes | bytearray | None:
+        header = batch.header
+        if not batch.doomed:
+            return batch.content
+        horizon = header.delete_horizon_ms
+        if not header.record_count or (horizon is not None and horizon <= self._now_ms):
+            return self._emptied(batch)
+        if horizon is not None:
+            return batch.content
+        return keep_records(
+            batch.content,
+            header,
+            0,
+            np.ones(header.record_count, np.bool_),
+            max_timestamp=header.max_timestamp,
+            delete_horizon_ms=self._horizon_ms,
+        )
+
+    def _emptied(self, batch: Read) -> bytes | bytearray | None:
+        """The header alone, if it is the last that tells where a producer's sequence stands."""
+        header = batch.header
+        if header.producer_id < 0 or self._last_offsets.get(header.producer_id) != header.last_offset:
+            return None
+        if not header.record_count:
+            return batch.content
+        none = np.zeros(header.record_count, np.bool_)
+        return keep_records(batch.content, header, 0, none, max_timestamp=header.max_timestamp)
+
+
+def _keys(columns: RecordColumns) -> Any:
+    return pa.nulls(len(columns), pa.binary()) if columns.keys is None else columns.keys
