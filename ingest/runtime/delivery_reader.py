@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.connectors import DeadLetter, Delivery, Records, TopicPartition
 from ingest.errors import IdentityMismatch, OffsetOutOfRange, RecordRefused, TopicMissing
 from ingest.formats.format import RejectedInside
-from ingest.hub.contract import TopicInfo
+from ingest.hub.contract import Fetched, TopicInfo
 from ingest.runtime.plan import SinkPlan
 from ingest.runtime.standing import position_lost, start_offset
 from ingest.runtime.task_setting import TaskSetting
@@ -41,6 +41,7 @@ class DeliveryReader:
         self._chain = TransformChain(sink.transforms)
         self._turns: deque[TopicPartition] = deque()
         self._discovered_ms: int | None = None
+        self._quiet: dict[TopicPartition, tuple[int, int]] = {}
         self.positions: dict[TopicPartition, int] = {}
 
     def discover(self) -> None:
@@ -74,6 +75,15 @@ class DeliveryReader:
         self.discover()
         return {place: self._hub.end_offset(*place) for place in self.positions}
 
+    def reached(self, place: TopicPartition, offset: int) -> int:
+        """``offset``, moved over what is known to hold no record: markers, and what was aborted.
+
+        Such a range is delivered with the next record: it is no reason for a commit of its own. May be
+        called by other threads.
+        """
+        start, end = self._quiet.get(place, (0, 0))
+        return end if start <= offset < end else offset
+
     def _wants(self, topic: TopicInfo) -> bool:
         """A pattern never means the hub's own topics, nor the one to which this very sink may write."""
         if topic.name in self._sink.topics:
@@ -99,9 +109,25 @@ class DeliveryReader:
         return None
 
     def _read(self, place: TopicPartition) -> Delivery | None:
-        position = self.positions[place]
+        start = position = self.positions[place]
+        if place in self._quiet:
+            start = self._quiet[place][0]
+        while True:
+            fetched = self._fetch(place, position)
+            if fetched is None or fetched.end == position:
+                return None
+            if fetched.records is not None:
+                break
+            position = self.positions[place] = fetched.end
+            self._quiet[place] = (start, position)
+        self._quiet.pop(place, None)
+        records, dead = self._transformed(fetched.records)
+        return Delivery(*place, start, fetched.end, records, dead)
+
+    def _fetch(self, place: TopicPartition, position: int) -> Fetched | None:
+        """None if the topic is gone."""
         try:
-            fetched = self._hub.read(*place, position, max_bytes=READ_BYTES)
+            return self._hub.read(*place, position, max_bytes=READ_BYTES)
         except TopicMissing:
             self._forget(place)
             return None
@@ -110,17 +136,12 @@ class DeliveryReader:
             if position >= first:
                 raise
             raise position_lost(place, position, first, self._sink.name) from error
-        if fetched.end == position:
-            return None
-        if fetched.records is None:
-            return Delivery(*place, position, fetched.end)
-        records, dead = self._transformed(fetched.records)
-        return Delivery(*place, position, fetched.end, records, dead)
 
     def _forget(self, place: TopicPartition) -> None:
         """The topic was deleted. Should it come back it is another one, which ``discover`` will notice."""
         self._turns.remove(place)
         del self.positions[place]
+        self._quiet.pop(place, None)
 
     def _transformed(self, raw: Records) -> tuple[list[Records], list[DeadLetter]]:
         decoded = self._setting.topics.decode(raw)

@@ -25,12 +25,13 @@ class Lag:
         self._samples: deque[tuple[int, int]] = deque(maxlen=_MOST_SAMPLES)  # (when, sum of the ends)
         self._noted_ms: int | None = None
 
-    def note(self, committed: Mapping[TopicPartition, int], *, force: bool = False) -> None:
-        """Brings the numbers up to date, if that has not been done for half a second."""
-        now = self._clock.monotonic_ms()
-        if not force and self._noted_ms is not None and now - self._noted_ms < _EVERY_MS:
-            return
-        self._noted_ms = now
+    def is_due(self) -> bool:
+        """Whether the numbers are older than half a second."""
+        return self._noted_ms is None or self._clock.monotonic_ms() - self._noted_ms >= _EVERY_MS
+
+    def note(self, committed: Mapping[TopicPartition, int]) -> None:
+        """Brings the numbers up to date."""
+        self._noted_ms = now = self._clock.monotonic_ms()
         ends = {place: self._end(place) for place in committed}
         self._progress.lag_records = sum(max(0, ends[place] - offset) for place, offset in committed.items())
         self._samples.append((now, sum(ends.values())))

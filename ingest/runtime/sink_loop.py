@@ -70,7 +70,7 @@ class SinkLoop:
             with ThreadPoolExecutor(1, thread_name_prefix=f"read {self._sink.name}") as ahead:
                 end = self._deliver(ahead)
             self._flush(force=True)
-            self._lag.note(self._committed, force=True)
+            self._note_lag(force=True)
             return end
 
     def _open(self) -> None:
@@ -114,7 +114,7 @@ class SinkLoop:
             if delivery is not None:
                 self._take(delivery)
             self._flush(force=self._pending_dead >= MAX_PENDING_DEAD)
-            self._lag.note(self._committed)
+            self._note_lag()
         return "stopped"
 
     def _read_ahead(self, ahead: ThreadPoolExecutor) -> Future[Delivery | None]:
@@ -159,7 +159,14 @@ class SinkLoop:
             # in the reader's own thread, after what it is reading now
             self._ends = ahead.submit(self._reader.ends).result()
         reading = self._reader.positions
-        return all(self._put.get(place, 0) >= end for place, end in self._ends.items() if place in reading)
+        reached = self._reader.reached
+        return all(
+            reached(place, self._put.get(place, 0)) >= end for place, end in self._ends.items() if place in reading
+        )
+
+    def _note_lag(self, *, force: bool = False) -> None:
+        if force or self._lag.is_due():
+            self._lag.note({place: self._reader.reached(place, offset) for place, offset in self._committed.items()})
 
     def _hold(self, place: TopicPartition, offset: int) -> None:
         """A partition that appeared while running: retention waits for this sink there, too."""

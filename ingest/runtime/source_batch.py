@@ -111,7 +111,7 @@ class SourceBatches:
     def _keyed(self, records: Records) -> tuple[Records, list[Refusal]]:
         if self._key is None:
             return with_key(records, records.key), []
-        found = self._key.evaluate(records)
+        found = self._key.rows(records)
         refused = [refusal_of(records, rejected, "key") for rejected in found.rejected]
         keep = np.ones(len(records), dtype=bool)
         for rejected in found.rejected:

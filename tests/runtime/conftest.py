@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,12 @@ from ingest.connectors import (
     Transform,
     Transformed,
 )
+from ingest.environment import Environment
+from ingest.errors import TopicMissing
+from ingest.failpoints import FailPoints
+from ingest.hub.embedded import EmbeddedHub
+from ingest.runtime.plan import Plan, SinkPlan, SourcePlan
+from ingest.runtime.worker import Outcome, Worker
 
 
 class ManualClock:
@@ -58,6 +64,10 @@ class ManualClock:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+class Crash(BaseException):
+    """Raised at an armed fail point: nothing catches it but the thread's end."""
 
 
 @dataclass
@@ -261,22 +271,96 @@ class Numbered(Transform):
 
 @dataclass(frozen=True)
 class World:
-    """The small connectors, for tests to build pipelines of."""
+    """The small connectors, for tests to build pipelines of, and a hub to run them on."""
 
+    hub: EmbeddedHub
+    folder: Path
     System: type[System] = System
     SystemSource: type[SystemSource] = SystemSource
     Target: type[Target] = Target
     TargetSink: type[TargetSink] = TargetSink
     Upper: type[Upper] = Upper
     Numbered: type[Numbered] = Numbered
-    ManualClock: type[ManualClock] = ManualClock
+    Crash: type[Crash] = Crash
+
+    def plan(
+        self,
+        system: System | None = None,
+        target: Target | None = None,
+        *,
+        source: Mapping[str, Any] | None = None,
+        sink: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Plan:
+        """The pipeline ``p`` from ``system`` through the topic ``t`` to ``target``; either may be left out."""
+        sources = [SourcePlan(**{"name": "in", "connector": SystemSource(system), "topic": "t", **(source or {})})]
+        sinks = [SinkPlan(**{"name": "out", "connector": TargetSink(target), "topics": ["t"], **(sink or {})})]
+        return Plan(
+            **{
+                "pipeline": "p",
+                "base_folder": self.folder,
+                "sources": sources if system else [],
+                "sinks": sinks if target else [],
+                **changes,
+            }
+        )
+
+    def run(self, plan: Plan, environment: Environment | None = None, *, hub: EmbeddedHub | None = None) -> Outcome:
+        """Runs until caught up."""
+        return Worker(hub or self.hub, plan, environment or quiet(), until_caught_up=True).run()
+
+    def crash_at(self, name: str, count: int = 1) -> Environment:
+        """An environment that crashes at the count-th hit of a fail point."""
+        environment = quiet()
+        environment.fail.arm(name, _crash, count=count)
+        return environment
+
+    def records(self, topic: str) -> list[Records]:
+        """All that readers see of a topic, partition by partition, as bytes."""
+        found = []
+        try:
+            partitions = self.hub.topic(topic).partitions
+        except TopicMissing:
+            return []
+        for partition in range(partitions):
+            offset = self.hub.start_offset(topic, partition)
+            while offset < self.hub.end_offset(topic, partition):
+                fetched = self.hub.read(topic, partition, offset, max_bytes=1 << 20)
+                offset = fetched.end
+                found += [fetched.records] if fetched.records is not None else []
+        return found
+
+    def values(self, topic: str) -> list[bytes]:
+        """The values of a topic."""
+        return [value for records in self.records(topic) for value in records.value.to_pylist()]
+
+    def dead(self, topic: str = "p.dead") -> list[tuple[bytes, dict[str, str]]]:
+        """Value and ``ingest.error.*`` headers of each dead letter."""
+        found = []
+        for records in self.records(topic):
+            assert records.headers is not None
+            for value, headers in zip(records.value.to_pylist(), records.headers.to_pylist(), strict=True):
+                named = {h["key"].removeprefix("ingest.error."): h["value"].decode() for h in headers}
+                found.append((value, named))
+        return found
+
+
+def quiet() -> Environment:
+    """The world as it is, whatever fail points the environment variable names."""
+    return Environment(fail=FailPoints())
+
+
+def _crash() -> None:
+    raise Crash
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(hub: EmbeddedHub, tmp_path: Path) -> World:
+    return World(hub, tmp_path)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
+def hub(tmp_path: Path) -> Iterator[EmbeddedHub]:
+    opened = EmbeddedHub.open(tmp_path / "data", quiet())
+    yield opened
+    opened.close()

@@ -28,8 +28,7 @@ def polled(*values, type=None, **columns):  # noqa: A002
 
 def headers_of(records):
     own = records.headers.to_pylist()
-    common = [(name, value) for name, value in records.common_headers]
-    return [{name: value for name, value in [*common, *((h["key"], h["value"]) for h in row)]} for row in own]
+    return [dict([*records.common_headers, *((h["key"], h["value"]) for h in row)]) for row in own]
 
 
 def refusal(*rows):
