@@ -5,11 +5,12 @@
 released. A row that JSON cannot hold is left out and named; the twin then says why.
 """
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from libc.math cimport fabs, rint, signbit
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from ingest.formats._json_scan cimport care_of, leading_bytes, sequence_size
 
 cdef enum Kind:
     NULLS = 0
@@ -48,7 +49,7 @@ cdef struct Out:
     uint8_t* start
     int64_t size
     int64_t capacity
-    bint failed                # no memory
+    bint full
 
 cdef char* PAIRS = (
     b"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
@@ -58,21 +59,6 @@ cdef char* PAIRS = (
 cdef char* HEX = b"0123456789abcdef"
 cdef char* BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 cdef double[7] POWERS = [1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0]
-cdef uint64_t ONES = 0x0101010101010101
-cdef uint64_t HIGHS = 0x8080808080808080
-
-
-cdef class Block:
-    """Memory that the kernel filled, as a read-only buffer."""
-
-    cdef void* start
-    cdef Py_ssize_t size
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.start, self.size, 1, flags)
-
-    def __dealloc__(self):
-        free(self.start)
 
 
 cdef class Tree:
@@ -123,40 +109,35 @@ cdef class Tree:
             free(self.columns)
 
 
-def write_rows(Tree tree, int64_t rows, int64_t guess, int64_t[::1] offsets, uint8_t[::1] states):
-    """The text of each row of the struct ``tree``, end to end, in a ``Block``.
+def write_rows(Tree tree, int64_t first, uint8_t[::1] memory, int64_t[::1] offsets, uint8_t[::1] states):
+    """Writes the rows of the struct ``tree`` from ``first`` on, end to end, into ``memory`` at ``offsets[first]``.
 
-    Fills ``offsets`` (rows + 1), and ``states``: 0 written, 1 null, 2 refused.
+    Fills ``offsets`` (rows + 1) and ``states``: 0 written, 1 null, 2 refused. Returns the row at which the memory
+    was full: the caller gives more, with what is there, and goes on from that row.
     """
     cdef Out out
     cdef Column* top = &tree.columns[0]
     cdef int64_t row, mark
-    out.size = 0
-    out.failed = False
-    out.capacity = guess + 64
-    out.start = <uint8_t*>malloc(out.capacity)
-    if out.start == NULL:
-        raise MemoryError()
+    cdef int64_t rows = states.shape[0]
+    out.start = &memory[0]
+    out.capacity = memory.shape[0]
+    out.size = offsets[first]
+    out.full = False
     with nogil:
-        offsets[0] = 0
-        for row in range(rows):
+        for row in range(first, rows):
             mark = out.size
             states[row] = 0
             if is_null(top, row):
                 states[row] = 1
             elif not write_struct(top, row, &out):
+                if out.full:
+                    break
                 out.size = mark
                 states[row] = 2
-                if out.failed:
-                    break
             offsets[row + 1] = out.size
-    if out.failed:
-        free(out.start)
-        raise MemoryError()
-    block = Block()
-    block.start = out.start
-    block.size = out.size
-    return block
+        else:
+            row = rows
+    return row
 
 
 cdef inline bint is_null(Column* column, int64_t slot) noexcept nogil:
@@ -169,18 +150,8 @@ cdef inline bint is_null(Column* column, int64_t slot) noexcept nogil:
 cdef inline bint room(Out* out, int64_t need) noexcept nogil:
     if out.size + need <= out.capacity:
         return True
-    return grow(out, need)
-
-
-cdef bint grow(Out* out, int64_t need) noexcept nogil:
-    cdef int64_t wanted = out.capacity * 2 + need
-    cdef uint8_t* moved = <uint8_t*>realloc(out.start, wanted)
-    if moved == NULL:
-        out.failed = True
-        return False
-    out.start = moved
-    out.capacity = wanted
-    return True
+    out.full = True
+    return False
 
 
 cdef inline void put(Out* out, const char* text, int64_t size) noexcept nogil:
@@ -473,7 +444,7 @@ cdef bint write_text(Column* column, int64_t slot, Out* out) noexcept nogil:
                 at += 8
                 to += 8
                 continue
-            length = trailing_bytes(care)
+            length = leading_bytes(care)
             at += length
             to += length
         if at[0] < 0x80:
@@ -489,30 +460,6 @@ cdef bint write_text(Column* column, int64_t slot, Out* out) noexcept nogil:
     to[0] = 34
     out.size = to + 1 - out.start
     return True
-
-
-cdef inline uint64_t care_of(uint64_t eight) noexcept nogil:
-    """A high bit at the first byte that is a control, a quote, a backslash or not ASCII (later bits may lie)."""
-    cdef uint64_t quote = eight ^ (ONES * 34)
-    cdef uint64_t slash = eight ^ (ONES * 92)
-    return (((eight - ONES * 32) | (quote - ONES) | (slash - ONES)) & ~eight | eight) & HIGHS
-
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    static inline int ingest_trailing_bytes(uint64_t bits) {
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        return __builtin_ctzll(bits) >> 3;
-    #else
-        const unsigned char *byte = (const unsigned char *)&bits;
-        int count = 0;
-        while (count < 8 && !(byte[count] & 0x80)) count++;
-        return count;
-    #endif
-    }
-    """
-    int trailing_bytes "ingest_trailing_bytes"(uint64_t bits) noexcept nogil
 
 
 cdef inline uint8_t* put_ascii(uint8_t* to, uint8_t byte) noexcept nogil:
@@ -538,29 +485,6 @@ cdef inline uint8_t* put_ascii(uint8_t* to, uint8_t byte) noexcept nogil:
         to[5] = HEX[byte & 15]
         return to + 6
     return to + 2
-
-
-cdef int sequence_size(const uint8_t* at, const uint8_t* stop) noexcept nogil:
-    """Bytes of the UTF-8 sequence that begins here with a byte above 127; 0 if it is none."""
-    cdef uint8_t first = at[0]
-    cdef int64_t left = stop - at
-    if first < 0xC2 or first > 0xF4:
-        return 0
-    if left < 2 or (at[1] & 0xC0) != 0x80:
-        return 0
-    if first < 0xE0:
-        return 2
-    if left < 3 or (at[2] & 0xC0) != 0x80:
-        return 0
-    if first < 0xF0:
-        if (first == 0xE0 and at[1] < 0xA0) or (first == 0xED and at[1] > 0x9F):
-            return 0
-        return 3
-    if left < 4 or (at[3] & 0xC0) != 0x80:
-        return 0
-    if (first == 0xF0 and at[1] < 0x90) or (first == 0xF4 and at[1] > 0x8F):
-        return 0
-    return 4
 
 
 cdef inline int64_t floor_divide(int64_t value, int64_t by) noexcept nogil:

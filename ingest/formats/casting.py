@@ -184,8 +184,11 @@ def _inexact(array: pa.Array, target: pa.DataType) -> np.ndarray:
     return ~_mask(pc.fill_null(same, True))
 
 
-def _cast_each(array: pa.Array, target: pa.DataType, path: str) -> tuple[pa.Array, Refusals]:
-    """Halves the column until what cannot be cast stands alone."""
+def cast_each(array: pa.Array, target: pa.DataType) -> tuple[pa.Array, np.ndarray]:
+    """The cast of each element by itself, null where it cannot be made, and a mask of those.
+
+    Halves the column until what cannot be cast stands alone.
+    """
     bad = np.zeros(len(array), dtype=bool)
     done: list[tuple[int, pa.Array]] = []
     blocks = [(0, len(array))]
@@ -201,7 +204,12 @@ def _cast_each(array: pa.Array, target: pa.DataType, path: str) -> tuple[pa.Arra
                 half = length // 2
                 blocks += [(start, half), (start + half, length - half)]
     pieces = [piece for _, piece in sorted(done, key=lambda item: item[0])]
-    return pa.concat_arrays(pieces), _refuse(f"{path}: a value of {array.type} that does not fit {target}", bad)
+    return pa.concat_arrays(pieces), bad
+
+
+def _cast_each(array: pa.Array, target: pa.DataType, path: str) -> tuple[pa.Array, Refusals]:
+    cast, bad = cast_each(array, target)
+    return cast, _refuse(f"{path}: a value of {array.type} that does not fit {target}", bad)
 
 
 def _of_parents(refusals: Refusals, parents: np.ndarray, rows: int) -> Refusals:
