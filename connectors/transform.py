@@ -34,8 +34,8 @@ class Transform(ABC):
     """
 
     Settings: ClassVar[type[Settings]]
-    stateful: ClassVar[bool] = False
-    """True if ``apply`` needs what it saw earlier in the same stream (column names in a file's head).
+    stateful: bool = False
+    """True (for the class, or for an instance by its settings) if ``apply`` needs what it saw earlier in the same stream (column names in a file's head).
     Such a transform runs on a source only; its state commits with the position."""
 
     @abstractmethod

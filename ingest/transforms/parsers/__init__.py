@@ -1,0 +1,1 @@
+"""From lines of text to columns: one module per format, all behind ``parser.Parser``."""
