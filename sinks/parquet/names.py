@@ -1,0 +1,70 @@
+"""Names under a table: data files, manifests, temporaries.
+
+Parts of a name are joined by ``~``, which no part holds, so that what belongs to a sink is told from what
+belongs to another by the name alone. The layout is docs/formats/manifest.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import quote
+
+SEPARATOR = "~"
+SUFFIX = ".parquet"
+LEDGERS = "_ingest"
+"""The folder of all manifests; readers that look into folders pass over names that begin with ``_`` or ``.``."""
+GROUP = 1000
+"""Manifests in one folder, so that the last of millions is found by two short listings."""
+
+_OWNER_PART = 48
+_TOPIC_PART = 80
+
+
+def owner_name(pipeline: str, sink: str) -> str:
+    """What the files of one sink begin with."""
+    return f"{_part(pipeline, _OWNER_PART)}{SEPARATOR}{_part(sink, _OWNER_PART)}"
+
+
+def data_name(owner: str, topic: str, partition: int, commit: int, number: int) -> str:
+    """The ``number``-th file of a commit; names sort as commits do within a partition of a topic."""
+    parts = (owner, _part(topic, _TOPIC_PART), str(partition), f"{commit:012d}", f"{number:05d}")
+    return SEPARATOR.join(parts) + SUFFIX
+
+
+def ledger_folder(owner: str) -> str:
+    """Where the manifests of one sink lie."""
+    return f"{LEDGERS}/{owner}"
+
+
+def entry_path(owner: str, sequence: int) -> str:
+    """The manifest with that number; the order of numbers is the order of paths."""
+    return f"{ledger_folder(owner)}/{sequence // GROUP:017d}/{sequence:020d}.json"
+
+
+def entry_sequence(name: str) -> int | None:
+    """The number in a manifest's name; None if it is no manifest's."""
+    digits, dot, suffix = name.partition(".")
+    return int(digits) if len(digits) == 20 and digits.isdigit() and dot and suffix == "json" else None
+
+
+def temporary_name(name: str, writer: str) -> str:
+    """Beside the final name, hidden, and not ending as data files do."""
+    return f".{name}.{writer}.tmp"
+
+
+def is_temporary_of(owner: str, name: str) -> bool:
+    """Whether a name is one that ``temporary_name`` made for a data file of this sink."""
+    return name.startswith(f".{owner}{SEPARATOR}") and name.endswith(".tmp")
+
+
+def is_data_of(owner: str, name: str) -> bool:
+    """Whether a name is one that ``data_name`` made for this sink."""
+    return name.startswith(f"{owner}{SEPARATOR}") and name.endswith(SUFFIX)
+
+
+def _part(text: str, limit: int) -> str:
+    """``text`` as part of a name: cut where names would grow beyond what file systems take, told apart by a hash."""
+    part = quote(text, safe="").replace(SEPARATOR, "%7E")
+    if len(part) <= limit:
+        return part
+    return f"{part[: limit - 17]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -1,0 +1,50 @@
+"""What was put and is not committed: offsets, dead letters, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ingest.connectors import DeadLetter, Delivery, TopicPartition
+from ingest.errors import IdentityMismatch
+from ingest.sinks.parquet.manifest import Range
+
+MAX_DEAD = 50_000
+"""Dead letters are named in memory and in the manifest: so many make a commit due."""
+
+
+class Pending:
+    """``offsets`` are the next offsets by the last commit, of all partitions."""
+
+    def __init__(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._committed = dict(offsets)
+        self._ranges: dict[TopicPartition, tuple[int, int]] = {}
+        self.dead: list[DeadLetter] = []
+        self.since_ms: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._ranges or self.dead)
+
+    def take(self, delivery: Delivery, now_ms: int) -> None:
+        """Accounts for a delivery. One that repeats what was committed, or is pending, would write rows twice."""
+        place = TopicPartition(delivery.topic, delivery.partition)
+        start, reached = self._ranges.get(place, (delivery.start, self._committed.get(place, delivery.start)))
+        if delivery.start < reached:
+            raise IdentityMismatch(
+                f"{delivery.topic}-{delivery.partition}: offset {delivery.start} was delivered, and the target has "
+                f"everything before {reached}",
+                topic=delivery.topic,
+                partition=delivery.partition,
+                offset=delivery.start,
+            )
+        self._ranges[place] = (start, delivery.end)
+        self.dead += delivery.dead
+        if self.since_ms is None:
+            self.since_ms = now_ms
+
+    def ranges(self) -> tuple[Range, ...]:
+        """What a commit accounts for now."""
+        return tuple(Range(*place, start, end) for place, (start, end) in sorted(self._ranges.items()))
+
+    def offsets(self) -> dict[TopicPartition, int]:
+        """The next offsets of all partitions after such a commit."""
+        return self._committed | {place: end for place, (_, end) in sorted(self._ranges.items())}

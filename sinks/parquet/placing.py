@@ -1,0 +1,114 @@
+"""From records to rows that can be written: made to fit their topic's columns, each with its folder.
+
+Rows that cannot are named as dead letters, or stop the sink where none are tolerated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.connectors import DeadLetter, Records
+from ingest.errors import ConfigError, ConnectorError, RecordRefused
+from ingest.sinks.parquet.partition_by import PartitionField
+from ingest.sinks.parquet.partition_values import Folders, folders
+from ingest.sinks.parquet.topic_columns import Refusal, TopicColumns
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Rows to be written (with the columns that files hold), their offsets and folders; and what was refused."""
+
+    batch: pa.RecordBatch
+    offsets: np.ndarray
+    folders: Folders
+    dead: list[DeadLetter]
+
+
+class Placing:
+    """Knows the columns of all topics. ``sink`` names the sink in errors."""
+
+    def __init__(
+        self, fields: tuple[PartitionField, ...], schemas: Mapping[str, pa.Schema], *, sink: str, tolerate: bool
+    ) -> None:
+        self._fields = fields
+        self._topics = {topic: TopicColumns(schema) for topic, schema in schemas.items()}
+        self._sink = sink
+        self._tolerate = tolerate
+
+    def schemas(self) -> dict[str, pa.Schema]:
+        """All columns so far, by topic."""
+        return {topic: columns.schema for topic, columns in self._topics.items() if columns.schema is not None}
+
+    def place(self, records: Records) -> Placed:
+        """Raises ``RecordRefused`` if a row is refused and none may be, ``ConfigError`` if the folders that are
+        asked for cannot be made from these columns at all."""
+        columns = self._topics.setdefault(records.topic, TopicColumns())
+        if columns.grow(records) and columns.schema is not None:
+            self._check_keys(columns.schema)
+        fitted = columns.fit(records)
+        dead = self._refuse(records, fitted.refused)
+        if fitted.rows is not None:
+            records = records.take(pa.array(fitted.rows))
+        batch, placed = fitted.batch, folders(fitted.batch, records, self._fields)
+        if placed.refused:
+            homeless = np.flatnonzero(placed.codes < 0).tolist()
+            dead += self._refuse(records, [Refusal(row, "BadPartitionValue", placed.refused) for row in homeless])
+            keep = pa.array(placed.codes >= 0)
+            batch, records = batch.filter(keep), records.filter(keep)
+            placed = replace(placed, codes=placed.codes[placed.codes >= 0])
+        return Placed(self._without_keys(batch), _offsets(records), placed, dead)
+
+    def _without_keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Columns that the folder tells are left out of the file, as Hive does."""
+        names = [field.column for field in self._fields if field.stands_for_column]
+        told = [name for name in names if name in batch.schema.names]
+        return batch.drop_columns(told) if told else batch
+
+    def _check_keys(self, schema: pa.Schema) -> None:
+        told = {field.column for field in self._fields if field.stands_for_column}
+        for field in self._fields:
+            if field.key in schema.names and not field.stands_for_column:
+                # the folder says one value, the file another: readers would not agree
+                raise ConfigError(
+                    f"partition_by makes folders {field.key}=, and the values have a column {field.key}, too",
+                    hint=f"name the folder otherwise: {field.cut or ''}({field.column}) as other_name",
+                    setting="partition_by",
+                )
+        if told.issuperset(schema.names):
+            raise ConfigError(
+                "partition_by takes every column of the values, and nothing is left to write",
+                hint="leave one column out of partition_by",
+                setting="partition_by",
+            )
+
+    def _refuse(self, records: Records, refused: list[Refusal]) -> list[DeadLetter]:
+        if not refused:
+            return []
+        offsets = _offsets(records)
+        inside = np.zeros(len(records), np.int64) if records.rows is None else records.rows.to_numpy()
+        place = (records.topic, records.partition or 0)
+        if not self._tolerate:
+            first = refused[0]
+            raise RecordRefused(
+                f"{records.topic}-{records.partition} offset {offsets[first.row]}: {first.reason}",
+                hint="set errors.tolerance to dead-letter to keep such records apart and go on",
+                topic=records.topic,
+                partition=records.partition,
+                offset=int(offsets[first.row]),
+                sink=self._sink,
+            )
+        return [
+            DeadLetter(*place, int(offsets[item.row]), int(inside[item.row]), "sink", item.error, item.reason)
+            for item in refused
+        ]
+
+
+def _offsets(records: Records) -> np.ndarray:
+    if records.offsets is None:
+        raise ConnectorError(f"records of {records.topic}-{records.partition} came without their offsets")
+    found: np.ndarray = records.offsets.to_numpy()
+    return found

@@ -1,0 +1,74 @@
+"""From a URL to the store that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from ingest.environment import Environment
+from ingest.errors import ConfigError, MissingDependency
+from ingest.sinks.parquet.store import Store
+
+_LOCAL = ("file", "local")
+_S3 = ("s3", "s3a")
+_IN_PROCESS = ("memory",)
+
+
+def check_url(url: str, *, single_writer: bool) -> None:
+    """Without any I/O: raises ``ConfigError`` for a place that cannot tell two writers apart, unless
+    ``single_writer`` says that there are none."""
+    scheme, _ = _parted(url)
+    if scheme not in (*_LOCAL, *_S3, *_IN_PROCESS) and not single_writer:
+        raise ConfigError(
+            f"the store {scheme}:// has no way for two writers to notice each other",
+            hint="set single_writer: true if no other process ever writes to this table",
+            setting="url",
+        )
+
+
+def open_store(
+    url: str,
+    base_folder: Path,
+    environment: Environment,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    single_writer: bool = False,
+) -> Store:
+    """The store at ``url``; a path without a scheme is relative to ``base_folder``. Reaches nothing yet."""
+    scheme, path = _parted(url)
+    if scheme in _LOCAL:
+        from ingest.sinks.parquet.store_local import LocalStore
+
+        root = (base_folder / Path(path).expanduser()).absolute()
+        return LocalStore(root, environment.disk, single_writer=single_writer)
+    filesystem, root_path = _fsspec(url, scheme, storage_options or {})
+    if scheme in _S3:
+        from ingest.sinks.parquet.store_s3 import S3Store
+
+        return S3Store(filesystem, root_path)
+    from ingest.sinks.parquet.store_renaming import RenamingStore
+
+    return RenamingStore(filesystem, root_path, scheme)
+
+
+def _parted(url: str) -> tuple[str, str]:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "file", url
+    scheme = scheme.lower()
+    return scheme, unquote(rest.removeprefix("localhost")) if scheme in _LOCAL else rest
+
+
+def _fsspec(url: str, scheme: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        extra = "pip install 'ingest[s3]'" if scheme in _S3 else str(error)
+        raise MissingDependency(f"{scheme}:// needs a library that is not installed", hint=extra) from error
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"the URL {url} cannot be used: {error}", setting="url") from error
+    return filesystem, path.rstrip("/")

@@ -1,0 +1,143 @@
+"""The life of the Parquet sink: take rows, write files, commit them by manifest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ingest.connectors import Commit, Delivery, SinkContext, SinkTask, Standing
+from ingest.errors import ConnectorError, SinkFenced
+from ingest.sinks.parquet.ledger import Ledger
+from ingest.sinks.parquet.manifest import DataFile, Entry
+from ingest.sinks.parquet.names import owner_name
+from ingest.sinks.parquet.partition_by import parse_all
+from ingest.sinks.parquet.pending import MAX_DEAD, Pending
+from ingest.sinks.parquet.pending_files import PendingFiles
+from ingest.sinks.parquet.placing import Placing
+from ingest.sinks.parquet.recovery import next_entry, publish, take_over
+from ingest.sinks.parquet.settings import ParquetSettings
+from ingest.sinks.parquet.target import open_store
+
+
+class ParquetTask(SinkTask):
+    """A commit is: every file a durable temporary, then the manifest (the commit point), then the files made
+    visible. After a failure in ``put`` or ``flush`` the task is of no more use and is opened anew."""
+
+    def __init__(self, settings: ParquetSettings) -> None:
+        self._settings = settings
+        self._files: PendingFiles | None = None
+
+    def open(self, context: SinkContext) -> Standing:
+        self._context = context
+        self._clock = context.environment.clock
+        self._fail = context.environment.fail
+        self._store = open_store(
+            self._settings.url,
+            context.base_folder,
+            context.environment,
+            storage_options=self._settings.storage_options,
+            single_writer=self._settings.single_writer,
+        )
+        self._ledger = Ledger(self._store, owner_name(context.pipeline, context.name))
+        self._writer = f"{context.epoch}-{context.environment.random.getrandbits(48):012x}"
+        taken = take_over(self._store, self._ledger, context, self._writer)
+        return self._resume(taken.opened, taken.commit)
+
+    def put(self, delivery: Delivery) -> None:
+        files = self._pending_files()
+        self._pending.take(delivery, self._clock.monotonic_ms())
+        for records in delivery.records:
+            if len(records):
+                placed = self._placing.place(records)
+                self._pending.dead += placed.dead
+                place = (delivery.topic, delivery.partition)
+                files.append(place, placed.batch, placed.offsets, placed.folders)
+
+    def flush(self, force: bool = False) -> Commit | None:
+        files = self._pending_files()
+        if not self._pending or not (force or self._is_due(files)):
+            return None
+        finished = files.finish()
+        self._store.settle([file.stored for file in finished])
+        entry = self._entry(finished)
+        self._put(entry, files)
+        publish(self._store, finished, self._fail)
+        self._begin(entry, Pending(entry.offsets))
+        return entry.as_commit()
+
+    def next_flush_ms(self) -> int | None:
+        since = self._pending.since_ms
+        if since is None:
+            return None
+        if self._is_due(self._pending_files()):
+            return 0
+        return max(0, self._settings.roll.interval - (self._clock.monotonic_ms() - since))
+
+    def close(self) -> None:
+        if self._files is not None:
+            self._files.discard()
+            self._files = None
+
+    def _resume(self, opened: Entry, commit: Entry | None) -> Standing:
+        self._opened = opened
+        self._topic_ids = dict(commit.topic_ids) if commit else {}
+        self._placing = Placing(
+            parse_all(self._settings.partition_by),
+            commit.schemas if commit else {},
+            sink=self._context.name,
+            tolerate=self._context.tolerate,
+        )
+        self._begin(opened, Pending(commit.offsets if commit else {}))
+        if commit is None:
+            return Standing()
+        return Standing(commit.as_commit(), commit.hub_id, dict(commit.topic_ids), commit.epoch)
+
+    def _begin(self, last: Entry, pending: Pending) -> None:
+        self._last = last
+        self._pending = pending
+        self._files = PendingFiles(
+            self._store,
+            self._settings,
+            self._fail,
+            owner=self._ledger.owner,
+            writer=self._writer,
+            commit=last.commit + 1,
+            about={"pipeline": self._context.pipeline, "sink": self._context.name},
+        )
+
+    def _pending_files(self) -> PendingFiles:
+        if self._files is None:
+            raise ConnectorError("the Parquet sink is closed, or a commit has failed: it has to be opened again")
+        return self._files
+
+    def _is_due(self, files: PendingFiles) -> bool:
+        since = self._pending.since_ms
+        waited = since is not None and self._clock.monotonic_ms() - since >= self._settings.roll.interval
+        return waited or files.full or len(self._pending.dead) >= MAX_DEAD
+
+    def _entry(self, files: list[DataFile]) -> Entry:
+        offsets = self._pending.offsets()
+        for topic in {place.topic for place in offsets}:
+            self._topic_ids[topic] = self._context.topic_ids.get(topic, self._topic_ids.get(topic, ""))
+        return replace(
+            next_entry(self._opened, self._last),
+            written_ms=self._clock.now_ms(),
+            topic_ids=dict(self._topic_ids),
+            ranges=self._pending.ranges(),
+            offsets=offsets,
+            files=files,
+            dead=tuple(self._pending.dead),
+            schemas=self._placing.schemas(),
+            partition_by=tuple(self._settings.partition_by),
+        )
+
+    def _put(self, entry: Entry, files: PendingFiles) -> None:
+        """The commit point. However it ends, from here on only the ledger tells whether the files are committed:
+        they are removed only where it says that they are not."""
+        self._fail.hit("parquet.manifest.before")
+        self._files = None
+        try:
+            self._ledger.put(entry)
+        except SinkFenced:
+            files.discard()
+            raise
+        self._fail.hit("parquet.manifest.put")
