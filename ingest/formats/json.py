@@ -20,7 +20,7 @@ from ingest.formats.format import (
     with_binary_keys,
     without_large,
 )
-from ingest.formats.json_inference import settle_schema
+from ingest.formats.json_inference import infer_schema
 from ingest.formats.rows import mask_without, remaining, with_reasons
 from ingest.formats.untouched import as_binary
 
@@ -58,7 +58,7 @@ class JsonFormat(Format):
         """Without ``schema`` the values' own is found, and rows that clash with those before them are refused."""
         values = as_binary(records.value, self.name)
         if schema is None:
-            schema = settle_schema(values).schema
+            schema = infer_schema(values)
         column, reasons = json_codec.decode(values, pa.struct(list(schema)))
         if not reasons:
             return Decoded(records.with_value(column))

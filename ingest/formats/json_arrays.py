@@ -118,7 +118,7 @@ class Columns:
 
     def array(self, index: int, kind: pa.DataType) -> pa.Array:
         """The column at ``index`` with all below it."""
-        count, text_size, hard = self._tree.sizes_of(index)
+        count, _, hard = self._tree.sizes_of(index)
         spec = self._specs[index]
         if spec.kind == NULLS:
             return pa.nulls(count)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,10 @@ from ingest.formats.json_columns import ColumnTree
 try:
     if os.environ.get("INGEST_PURE"):
         raise ImportError("the twin was asked for")
-    from ingest.formats import _json_reader, _json_writer
+    from ingest.formats._json_reader import Tree as ReadTree
+    from ingest.formats._json_reader import read_rows
+    from ingest.formats._json_writer import Tree as WriteTree
+    from ingest.formats._json_writer import mark_simple, write_rows
 
     COMPILED = True
 except ImportError:
@@ -35,7 +39,7 @@ def encode(value: pa.StructArray) -> tuple[pa.Array, dict[int, str]]:
     if not COMPILED or not len(value):
         return json_twin.encode(value)
     try:
-        tree = ColumnTree(value, _json_writer.mark_simple)
+        tree = ColumnTree(value, mark_simple)
     except pa.ArrowInvalid:
         # A cast that some value does not survive (a date64 within a day): the twin finds which.
         return json_twin.encode(value)
@@ -68,6 +72,19 @@ def decode(values: pa.Array, kind: pa.StructType) -> tuple[pa.StructArray, dict[
     return pa.concat_arrays([column for column, _ in pieces]), reasons
 
 
+def misfits(values: pa.Array, kind: pa.StructType) -> np.ndarray:
+    """The rows that ``decode`` may refuse: those that the twin would still take are among them."""
+    if COMPILED and len(values):
+        try:
+            specs = specs_of(kind)
+        except NotCompiled:
+            pass
+        else:
+            states = [_parse(piece, specs)[1] for piece in _pieces(values)]
+            return np.flatnonzero(np.concatenate(states) == 2)
+    return np.array(sorted(json_twin.decode(values, kind)[1]), dtype=np.int64)
+
+
 def _pieces(values: pa.Array) -> list[pa.Array]:
     """Runs of values with so few bytes that offsets of 32 bits do."""
     offsets = _offsets(values)
@@ -81,15 +98,7 @@ def _pieces(values: pa.Array) -> list[pa.Array]:
 
 
 def _read(values: pa.Array, kind: pa.StructType, specs: list[ColumnSpec]) -> tuple[pa.StructArray, dict[int, str]]:
-    offsets = _offsets(values)
-    text_bytes = int(offsets[-1] - offsets[0])
-    texts = sum(spec.kind in (TEXT, BYTES, DECIMAL) for spec in specs)
-    tree = _json_reader.Tree(specs, len(values), text_bytes // max(1, texts), _allocate)
-    nulls = values.is_null().to_numpy(zero_copy_only=False).view(np.uint8) if values.null_count else _NO_BYTES
-    scratch = np.empty(int(np.diff(offsets).max()) + 16, dtype=np.uint8)
-    states = np.empty(len(values), dtype=np.uint8)
-    data = values.buffers()[2]
-    _json_reader.read_rows(tree, data.address if data is not None else 0, offsets, nulls, scratch, states)
+    tree, states = _parse(values, specs)
     columns = Columns(tree, specs)
     column = columns.array(0, kind)
     states[list(columns.refused)] = 2
@@ -98,6 +107,20 @@ def _read(values: pa.Array, kind: pa.StructType, specs: list[ColumnSpec]) -> tup
         return column, {}
     again, reasons = json_twin.decode(values.take(pa.array(refused)), kind)
     return _merged(column, again, refused, reasons)
+
+
+def _parse(values: pa.Array, specs: list[ColumnSpec]) -> tuple[Any, np.ndarray]:
+    """Runs the kernel: its columns, and the state of each row."""
+    offsets = _offsets(values)
+    text_bytes = int(offsets[-1] - offsets[0])
+    texts = sum(spec.kind in (TEXT, BYTES, DECIMAL) for spec in specs)
+    tree = ReadTree(specs, len(values), text_bytes // max(1, texts), _allocate)
+    nulls = values.is_null().to_numpy(zero_copy_only=False).view(np.uint8) if values.null_count else _NO_BYTES
+    scratch = np.empty(int(np.diff(offsets).max()) + 16, dtype=np.uint8)
+    states = np.empty(len(values), dtype=np.uint8)
+    data = values.buffers()[2]
+    read_rows(tree, data.address if data is not None else 0, offsets, nulls, scratch, states)
+    return tree, states
 
 
 def _offsets(values: pa.Array) -> np.ndarray:
@@ -113,12 +136,12 @@ def _allocate(size: int) -> pa.Buffer:
 
 def _written(tree: ColumnTree, value_bytes: int, offsets: np.ndarray, states: np.ndarray) -> pa.Buffer:
     """Runs the kernel; its memory comes from Arrow's pool, which keeps it mapped from batch to batch."""
-    columns = _json_writer.Tree(tree.specs, tree.owners)
+    columns = WriteTree(tree.specs, tree.owners)
     size = value_bytes * 5 // 4 + len(states) * sum(len(spec.label) + 4 for spec in tree.specs) + 256
     memory = pa.allocate_buffer(size, resizable=True)
     row = 0
     while True:
-        row = _json_writer.write_rows(columns, row, np.frombuffer(memory, dtype=np.uint8), offsets, states)
+        row = write_rows(columns, row, np.frombuffer(memory, dtype=np.uint8), offsets, states)
         if row == len(states):
             memory.resize(int(offsets[-1]), shrink_to_fit=False)
             return memory
