@@ -101,9 +101,13 @@ class Worker:
             task.start()
 
     def run(self) -> Outcome:
-        """Starts if that has not been done; returns when all tasks have ended."""
+        """Starts if that has not been done; returns when all tasks have ended. Raises nothing of its own."""
         if self._state == "new":
-            self.start()
+            try:
+                self.start()
+            except IngestError as error:
+                self._state = "failed"
+                return Outcome("failed", error)
         written_ms: int | None = None
         while not self._ended():
             self._direct()
