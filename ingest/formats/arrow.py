@@ -161,7 +161,8 @@ class _Unpacked:
         """All rows; what a row does not have of its own it has from the record that carried it."""
         lengths = [len(batch) for batch in self._batches]
         of_rows = pa.array(np.repeat(np.array(self._carriers, dtype=np.int64), lengths))
-        spread = carriers.take(of_rows)
+        # Without the streams: repeating those once a row would take the square of a record's size.
+        spread = carriers.with_value(pa.nulls(len(carriers))).take(of_rows)
         value = self._value()
         if not self._batches:
             return replace(spread, value=value)
