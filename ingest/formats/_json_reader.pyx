@@ -76,6 +76,8 @@ cdef struct Reader:
     uint8_t* scratch           # a name with escapes, made plain: as long as the longest value
     int64_t scratch_size
 
+cdef int64_t MAX_DECIMAL = 60      # longer ones are left to the twin
+
 cdef double[23] POWERS = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
     1e20, 1e21, 1e22,
@@ -854,11 +856,14 @@ cdef bint put_hard(Reader* reader, Column* column, const uint8_t* start) noexcep
 
 
 cdef bint read_decimal(Reader* reader, Column* column) noexcept nogil:
+    """Keeps the text for Arrow, which reads decimals exactly as long as they have few places: others, and
+    those with a large exponent, it takes for zero, so they are refused here."""
     cdef const uint8_t* start = reader.at
     cdef uint64_t digits = 0
     cdef int64_t exponent = 0
     cdef int64_t size
-    if scan_number(reader, &digits, &exponent) == 0:
+    cdef int state = scan_number(reader, &digits, &exponent)
+    if state == 0:
         # Whole numbers beyond 64 bits, too.
         reader.at = start + (1 if start[0] == 45 else 0)
         if reader.at >= reader.end or not 49 <= reader.at[0] <= 57:
@@ -868,12 +873,22 @@ cdef bint read_decimal(Reader* reader, Column* column) noexcept nogil:
         if at_fraction(reader):
             return False
     size = reader.at - start
+    if size > MAX_DECIMAL or exponent > 38 or exponent < -38 or (state == 3 and has_exponent(start, size)):
+        return False
     if not room(reader, &column.values, column.text_size + size):
         return False
     memcpy(column.values.start + column.text_size, start, size)
     (<int64_t*>column.rows.start)[column.length] = reader.row
     put_text(column, size)
     return True
+
+
+cdef bint has_exponent(const uint8_t* text, int64_t size) noexcept nogil:
+    cdef int64_t position
+    for position in range(size):
+        if (text[position] | 32) == 101:
+            return True
+    return False
 
 
 cdef inline int six_bits(uint8_t byte) noexcept nogil:

@@ -106,7 +106,7 @@ def _read(values: pa.Array, kind: pa.StructType, specs: list[ColumnSpec]) -> tup
     if not len(refused):
         return column, {}
     again, reasons = json_twin.decode(values.take(pa.array(refused)), kind)
-    return _merged(column, again, refused, reasons)
+    return _merged(column, again, refused, reasons, late=bool(columns.refused))
 
 
 def _parse(values: pa.Array, specs: list[ColumnSpec]) -> tuple[Any, np.ndarray]:
@@ -157,10 +157,12 @@ def _binary(text: pa.Buffer, offsets: np.ndarray, valid: np.ndarray) -> pa.Array
 
 
 def _merged(
-    column: pa.Array, again: pa.Array, refused: np.ndarray, reasons: dict[int, str]
+    column: pa.Array, again: pa.Array, refused: np.ndarray, reasons: dict[int, str], late: bool = False
 ) -> tuple[pa.Array, dict[int, str]]:
-    """``column`` with the rows ``refused`` replaced by ``again``, and the reasons by row of ``column``."""
-    if len(reasons) < len(refused):
+    """``column`` with the rows ``refused`` replaced by ``again``, and the reasons by row of ``column``.
+
+    Unless some were refused late, what the twin refuses too is null in ``column`` already."""
+    if late or len(reasons) < len(refused):
         order = np.arange(len(column))
         order[refused] = len(column) + np.arange(len(refused))
         column = pa.concat_arrays([column, again.cast(column.type)]).take(pa.array(order))

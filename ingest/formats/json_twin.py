@@ -11,7 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ Reader = Callable[[Any, str], Any]
 
 _SPECIAL = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_WIDE = Context(prec=160)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
@@ -286,6 +287,8 @@ def _as_float(value: float, kind: pa.DataType) -> Any:
 
 
 def _decimal_reader(kind: pa.DataType) -> Reader:
+    unit = Decimal(1).scaleb(-kind.scale)
+
     def read(value: Any, path: str) -> Decimal:
         if not isinstance(value, int | Fraction) or isinstance(value, bool):
             raise Unfit(f"{path}: {kind_of(value)} where {kind} is expected")
@@ -295,7 +298,8 @@ def _decimal_reader(kind: pa.DataType) -> Reader:
             raise Unfit(f"{path}: {kind_of(value)} is beyond {kind}") from None
         if not _fits_decimal(number, kind.precision, kind.scale):
             raise Unfit(f"{path}: {kind_of(value)} is not exact as {kind}")
-        return number
+        # Arrow is given the digits as the column has them: it stumbles over exponents.
+        return number.quantize(unit, context=_WIDE) if number else Decimal(0)
 
     return read
 
