@@ -107,7 +107,7 @@ class _Loader:
 
     def _validated(self, place: Place, model: type[S], value: Any) -> S | None:
         try:
-            return model.model_validate(value)
+            return model.model_validate(value, context={"base_folder": self.base_folder})
         except ValidationError as error:
             self.problems.add_validation(place, model, error)
             return None
