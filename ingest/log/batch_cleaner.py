@@ -7,19 +7,19 @@ stamped with the time at which it may go (the delete horizon, KIP-534).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.log.key_table import KeyTable
 from ingest.log.transaction_cleaner import TransactionCleaner
-from ingest.wire.batch import BatchHeader
-from ingest.wire.codec import decode_batch
+from ingest.wire.batch import CONTROL, BatchHeader, read_header, write_header
+from ingest.wire.codec import decode_batch, encode_batch
 from ingest.wire.columns import RecordColumns
 from ingest.wire.control import decode_marker
-from ingest.wire.thinning import keep_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class BatchCleaner:
             return Read(header, content, None, self._transactions.spent(header, marker))
         if self._transactions.drops_data(header) or not header.record_count:
             return Read(header, content, None, doomed=True)
-        return Read(header, content, decode_batch(content, header, want_headers=False))
+        return Read(header, content, decode_batch(content, header))
 
     def clean(self, batches: list[Read]) -> list[bytes | bytearray]:
         """What is left of each batch that leaves something."""
@@ -89,8 +89,7 @@ class BatchCleaner:
         stamp = self._horizon_ms if horizon is None and (keep & tombstones).any() else None
         if keep.all() and stamp is None:
             return batch.content
-        latest_time = header.max_timestamp if header.log_append_time else int(columns.timestamps[keep].max())
-        return keep_records(batch.content, header, 0, keep, max_timestamp=latest_time, delete_horizon_ms=stamp)
+        return rebuilt(header, columns, keep, stamp)
 
     def _control(self, batch: Read) -> bytes | bytearray | None:
         header = batch.header
@@ -101,14 +100,8 @@ class BatchCleaner:
             return self._emptied(batch)
         if horizon is not None:
             return batch.content
-        return keep_records(
-            batch.content,
-            header,
-            0,
-            np.ones(header.record_count, np.bool_),
-            max_timestamp=header.max_timestamp,
-            delete_horizon_ms=self._horizon_ms,
-        )
+        columns = decode_batch(batch.content, header)
+        return rebuilt(header, columns, np.ones(len(columns), np.bool_), self._horizon_ms)
 
     def _emptied(self, batch: Read) -> bytes | bytearray | None:
         """The header alone, if it is the last that tells where a producer's sequence stands."""
@@ -117,8 +110,38 @@ class BatchCleaner:
             return None
         if not header.record_count:
             return batch.content
-        none = np.zeros(header.record_count, np.bool_)
-        return keep_records(batch.content, header, 0, none, max_timestamp=header.max_timestamp)
+        columns = decode_batch(batch.content, header)
+        return rebuilt(header, columns, np.zeros(len(columns), np.bool_), None)
+
+
+def rebuilt(
+    header: BatchHeader, columns: RecordColumns, keep: npt.NDArray[np.bool_], delete_horizon_ms: int | None
+) -> bytearray:
+    """The batch with only the records that ``keep`` marks. It covers the same offsets and sequences as before."""
+    assert columns.offsets is not None
+    batch = encode_batch(
+        RecordColumns(
+            values=columns.values.filter(pa.array(keep)),
+            timestamps=columns.timestamps[keep],
+            keys=None if columns.keys is None else columns.keys.filter(pa.array(keep)),
+            headers=None if columns.headers is None else columns.headers.filter(pa.array(keep)),
+            offsets=columns.offsets[keep],
+        ),
+        base_offset=header.base_offset,
+        last_offset_delta=header.last_offset_delta,
+        compression=header.codec if keep.any() else "none",
+        leader_epoch=header.leader_epoch,
+        producer_id=header.producer_id,
+        producer_epoch=header.producer_epoch,
+        base_sequence=header.base_sequence,
+        transactional=header.is_transactional,
+        log_append_time=header.log_append_time,
+        delete_horizon_ms=header.delete_horizon_ms if delete_horizon_ms is None else delete_horizon_ms,
+    )
+    if header.is_control:
+        made = read_header(batch)
+        write_header(batch, replace(made, attributes=made.attributes | CONTROL))
+    return batch
 
 
 def _keys(columns: RecordColumns) -> Any:
