@@ -35,8 +35,9 @@ class Transform(ABC):
 
     Settings: ClassVar[type[Settings]]
     stateful: bool = False
-    """True (for the class, or for an instance by its settings) if ``apply`` needs what it saw earlier in the same stream (column names in a file's head).
-    Such a transform runs on a source only; its state commits with the position."""
+    """True if ``apply`` needs what it saw earlier in the same stream (column names in a file's head); an
+    instance may set it, by its settings. Such a transform runs on a source only; its state commits with the
+    position."""
 
     @abstractmethod
     def __init__(self, settings: Any) -> None:
