@@ -21,6 +21,7 @@ import numpy as np
 from ingest.sources.file.candidate import Candidate, heads_agree
 from ingest.sources.file.content import Content
 from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
+from ingest.sources.file.family import family_of
 from ingest.sources.file.fingerprint import BLOCK_BYTES, Fingerprint
 from ingest.sources.file.handles import Vanished, content_of, open_found
 from ingest.sources.file.head_index import HeadIndex
@@ -138,12 +139,15 @@ class Judge:
         same_name = shown(candidate.found.path) == stream.position.path
         if same_name and stream.position.key == OVERWRITTEN:
             return False
-        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key or self._restarted(candidate):
+        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key:
             return True
-        if same_name:
+        turned_back = family_of(candidate.found.path) == candidate.found.path == family_of(stream.position.path)
+        if turned_back and not same_name:
+            return False  # a log is turned from x.log to x.log.1, never back
+        if same_name and not self._restarted(candidate):
             # The name was given to a new file: unless that replaced the old one in one step.
             return stream.replaced_at == candidate.first_scan and not stream.has_other_name
-        if candidate.first_scan <= stream.lost_scan:
+        if self._restarted(candidate) or candidate.first_scan <= stream.lost_scan:
             return True
         appeared_ms = self._roster.moment.wall_ms - (self._roster.moment.now_ms - candidate.first_ms)
         return appeared_ms <= (stream.position.lost_ms or 0) + self._roster.settings.rotate_wait

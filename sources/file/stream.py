@@ -10,7 +10,7 @@ import numpy as np
 from ingest.sources.file.content import Content
 from ingest.sources.file.discovery import Found
 from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
-from ingest.sources.file.fingerprint import Bytes, heads_of
+from ingest.sources.file.fingerprint import BLOCK_BYTES, Bytes, crc32c, heads_of
 from ingest.sources.file.lines import Cut, cut
 from ingest.sources.file.position import FilePosition
 from ingest.sources.file.prefix import PrefixCheck
@@ -62,7 +62,7 @@ class Stream:
         self._rules = rules
         self._encoding = encoding
         self._window = 0
-        self._no_line_end = 0
+        self._held: _Held | None = None
 
     @property
     def offset(self) -> int:
@@ -85,7 +85,7 @@ class Stream:
             self.content.close()
         self.content = None
         self.check = None
-        self._no_line_end = 0
+        self._held = None
 
     def holds_what_it_held(self) -> bool:
         """Whether the plain file at hand still has the delivered content, as head and last block tell."""
@@ -125,7 +125,7 @@ class Stream:
             raise ContentChanged
         at_end = len(window) - back < size
         made, consumed, encoding = self._cut(window[back:], flush if at_end else Flush.HOLD)
-        self._note_end(len(window) - back, consumed, at_end, flush, made)
+        self._note_end(window[back:], consumed, at_end, flush, made)
         if consumed or made.carry != self.position.carry:
             self.position = replace(
                 self.position,
@@ -161,32 +161,55 @@ class Stream:
         consumed = made.consumed + mark if made.consumed else 0
         return made, consumed, encoding
 
-    def _note_end(self, size: int, consumed: int, at_end: bool, flush: Flush, made: Cut) -> None:
+    def _note_end(self, data: Bytes, consumed: int, at_end: bool, flush: Flush, made: Cut) -> None:
         more = len(made.value) + sum(len(dead.value) for dead in made.dead) >= self._rules.rows
         self.exhausted = at_end and not more
-        self.rest = size - consumed if self.exhausted else 0
+        self.rest = len(data) - consumed if self.exhausted else 0
         self.tried = flush if self.exhausted else Flush.HOLD
         longest = max(self._rules.whole_bytes, self._rules.max_line) + 2 * MARK_BYTES
         # A line that does not fit is read again in a larger window.
-        self._window = min(2 * size, longest) if not consumed and not at_end else 0
+        self._window = min(2 * len(data), longest) if not consumed and not at_end else 0
         lone = not consumed and at_end and not self.position.carry and self._rules.grouping is None
-        self._no_line_end = size - size % MARK_BYTES if lone and flush is Flush.HOLD else 0
+        self._held = _Held.of(data) if lone and flush is Flush.HOLD and self.offset else None
 
     def _is_still_one_line(self, budget: int) -> bool:
         """Whether what was held back has grown without a line end: then it need not be read all over."""
         assert self.content is not None
-        known = self._no_line_end
-        if not known or self.content.compression != "none" or not self.offset:
+        held = self._held
+        if held is None or self.content.compression != "none":
             return False
-        size = max(budget, MARK_BYTES)
-        fresh = self.content.read(self.offset + known, size)
-        grown = known + len(fresh)
-        if len(fresh) == size or grown > (self._rules.max_line if self._rules.split else self._rules.whole_bytes):
+        back = min(held.length, BLOCK_BYTES)
+        window = self.content.read(self.offset + held.length - back, back + budget)
+        fresh = window[back:]
+        grown = held.length + len(fresh)
+        most = self._rules.max_line if self._rules.split else self._rules.whole_bytes
+        if not len(fresh) or len(fresh) == budget or grown > most or crc32c(window[:back]) != held.block:
             return False
-        if len(Encoding(self.position.encoding or self._encoding).newlines(fresh)):
+        if len(Encoding(self.position.encoding).newlines(fresh)):
             return False
-        self._no_line_end = grown - grown % MARK_BYTES
+        self._held = held.grown(window)
         self.rest = grown
         self.exhausted = True
         self.tried = Flush.HOLD
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The beginning of a line, as long as it has no end: ``block`` is the checksum of its last bytes."""
+
+    length: int
+    block: int
+
+    @classmethod
+    def of(cls, data: Bytes) -> _Held | None:
+        length = len(data) - len(data) % MARK_BYTES
+        return cls(length, crc32c(data[max(0, length - BLOCK_BYTES) : length])) if length else None
+
+    def grown(self, window: Bytes) -> _Held:
+        """Longer by what ``window`` holds after this one's last block."""
+        back = min(self.length, BLOCK_BYTES)
+        length = self.length + len(window) - back
+        length -= length % MARK_BYTES
+        known = window[: back + length - self.length]
+        return _Held(length, crc32c(known[max(0, len(known) - min(length, BLOCK_BYTES)) :]))

@@ -18,7 +18,7 @@ from ingest.errors import ConnectorError
 from ingest.sources.file.batch import Batch
 from ingest.sources.file.caught_up import CaughtUp
 from ingest.sources.file.discovery import Globs
-from ingest.sources.file.ending import LAST_LINE_MS, flush_for, newest_by_family
+from ingest.sources.file.ending import LAST_LINE_MS, Age, flush_for, newest_by_family
 from ingest.sources.file.judge import Judge
 from ingest.sources.file.multiline import Grouping
 from ingest.sources.file.position import FilePosition
@@ -67,7 +67,7 @@ class FileTask(SourceTask):
         self._roster.restore(restored)
         self._caught_up = CaughtUp(restored) if until else None
         self._from_end = settings.start_at == "end" and not positions
-        self._newest: dict[str, int] = {}
+        self._newest: dict[str, Age] = {}
         self._looked_ms: int | None = None
         self._cost_ms = 0
         self._busy = False
@@ -150,7 +150,7 @@ class FileTask(SourceTask):
             self._first_look(set(discovered.files))
         self._busy = self._judge.judge_all()
         self._known.tidy()
-        self._newest = newest_by_family(self._known.following.values())
+        self._newest = newest_by_family(discovered.files.values())
         if self._spooler is not None:
             done = [stream.name for stream in self._known.following.values() if stream.position.done]
             self._put_away([name for name in done if name not in self._known.moved])
