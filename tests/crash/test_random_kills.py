@@ -35,13 +35,21 @@ def test_every_line_comes_out_once_through_random_kills(tmp_path: Path, seed: in
 
 
 def _live(site: Site, process: subprocess.Popen[str], dice: random.Random) -> None:
-    """The site goes on while the program starts and works, for a random while."""
-    end = time.monotonic() + dice.choice([dice.uniform(0.2, 1.0), dice.uniform(0.8, 2.0)])
-    while time.monotonic() < end and process.poll() is None:
+    """The site goes on while the program starts and works; most kills come some time after it has begun."""
+    waits_for_begin = dice.random() < 0.85
+    end = time.monotonic() + dice.uniform(0.05, 1.0)
+    while process.poll() is None and (waits_for_begin or time.monotonic() < end):
         site.write(dice.randrange(1, 100))
         if dice.random() < 0.08:
             site.rotate()
         try:
             process.wait(dice.uniform(0.005, 0.05))
         except subprocess.TimeoutExpired:
-            continue
+            if waits_for_begin and _has_begun(site, process.pid):
+                waits_for_begin, end = False, time.monotonic() + dice.uniform(0.0, 1.2)
+
+
+def _has_begun(site: Site, pid: int) -> bool:
+    """The worker writes its status when it starts."""
+    status = site.folder / "data" / "status" / "site.json"
+    return status.exists() and f'"pid": {pid},' in status.read_text()
