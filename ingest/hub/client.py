@@ -47,7 +47,7 @@ class Client:
         *,
         format: str | None = None,  # noqa: A002
     ) -> TopicInfo:
-        """``format`` is ``lines``, ``json``, ``avro``, ``arrow``, ``bytes``. Raises ``TopicExists``, ``TopicInvalid``."""
+        """``format`` is one of ``ingest.formats.NAMES``. Raises ``TopicExists``, ``TopicInvalid``, ``FormatError``."""
         made = self.hub.create_topic(name, partitions, config)
         if format is not None:
             self._values.declare(name, format)

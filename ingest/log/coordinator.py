@@ -106,10 +106,10 @@ class Coordinator:
         return bool(self._jobs)
 
     def take(self) -> Sequence[Job]:
+        if self._jobs:
+            self.env.fail.hit("txn.begin")
         with self._jobs_lock:
             jobs, self._jobs = self._jobs, []
-        if jobs:
-            self.env.fail.hit("txn.begin")
         return jobs
 
     def logs_of(self, jobs: Sequence[Job]) -> Collection[PartitionLog]:

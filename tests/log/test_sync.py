@@ -1,0 +1,159 @@
+"""Group commit: who waits together is served by one sync; nobody sees what is not on disk."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from hubs import CountingDisk, FailingDisk, abandon, open_hub, read, records
+
+from ingest.connectors import TopicPartition
+from ingest.errors import Closed, StorageFailed
+
+PLACE = TopicPartition("t", 0)
+
+
+def test_appends_that_wait_together_share_one_sync(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    disk.gate.clear()
+    disk.arrived.clear()
+    first = hub.append(records("first"), 0)
+    assert disk.arrived.wait(30)
+    disk.syncs.clear()
+    waiting = [hub.append(records(f"r{n}"), 0) for n in range(100)]
+    disk.gate.set()
+    assert first.result(30).base_offset == 0
+    assert [future.result(30).base_offset for future in waiting] == list(range(1, 101))
+    assert disk.syncs.count("t-0") == 2
+    hub.close()
+
+
+def test_nothing_is_seen_before_it_is_on_disk(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    disk.gate.clear()
+    pending = hub.append(records("a"), 0)
+    assert read(hub, committed=False) == []
+    assert not hub.wait({PLACE: 0}, 20)
+    assert not pending.done()
+    disk.gate.set()
+    assert hub.wait({PLACE: 0}, 30_000)
+    assert read(hub) == ["a"]
+    hub.close()
+
+
+def test_what_nobody_waits_for_is_synced_soon(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    hub.commit_group("g", {PLACE: 5})
+    synced = threading.Event()
+    while "_ingest_groups-0" not in disk.syncs:
+        synced.wait(0.01)
+    abandon(hub)
+    hub = open_hub(tmp_path)
+    assert hub.group_offsets("g") == {PLACE: 5}
+    hub.close()
+
+
+def test_a_waiting_reader_is_woken_by_an_append(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path)
+    hub.create_topic("t")
+    found: list[bool] = []
+    reader = threading.Thread(target=lambda: found.append(hub.wait({PLACE: 0}, 60_000)))
+    reader.start()
+    store = hub._store
+    while not store._watchers.is_watched(store.partition("t", 0)):
+        reader.join(0.005)
+    hub.append(records("a"), 0)
+    reader.join(30)
+    assert found == [True]
+    hub.close()
+
+
+def test_waiting_readers_do_not_make_an_open_transaction_sync(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    transaction = hub.transaction(hub.register_writer("w"))
+    disk.syncs.clear()
+    with hub._store._watchers.watching([hub._store.partition("t", 0)]):
+        transaction.append(records("a"), 0)
+        assert hub._store._syncer._hurried == set()
+    transaction.abort()
+    hub.close()
+
+
+def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    hub.append(records("before"), 0).result(30)
+    disk.failing = True
+    for text in ("lost", "again"):
+        with pytest.raises(StorageFailed, match="t-0"):
+            hub.append(records(text), 0).result(30)
+        assert read(hub) == ["before"]
+    disk.failing = False
+    assert hub.append(records("after"), 0).result(30).base_offset == 1
+    assert read(hub) == ["before", "after"]
+    hub.close()
+    hub = open_hub(tmp_path)
+    assert read(hub) == ["before", "after"]
+    hub.close()
+
+
+def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path)
+    hub.create_topic("t")
+    pending = hub.append(records("a"), 0)
+    hub.close()
+    hub.close()
+    assert pending.result(0).base_offset == 0
+    with pytest.raises(Closed):
+        hub.append(records("b"), 0)
+    with pytest.raises(Closed):
+        hub.wait({PLACE: 1}, 10)
+    with pytest.raises(Closed):
+        hub.register_writer("w")
+
+
+def test_a_waiting_reader_is_told_that_the_hub_closed(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path)
+    hub.create_topic("t")
+    told: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            hub.wait({PLACE: 0}, 60_000)
+        except Closed as error:
+            told.append(error)
+
+    reader = threading.Thread(target=wait)
+    reader.start()
+    while not hub._store._watchers.is_watched(hub._store.partition("t", 0)):
+        reader.join(0.005)
+    hub.close()
+    reader.join(30)
+    assert len(told) == 1
+
+
+def test_who_waits_for_a_deleted_topic_is_told(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    hub.create_topic("other")
+    disk.gate.clear()
+    disk.arrived.clear()
+    hub.append(records("x", topic="other"), 0)
+    assert disk.arrived.wait(30)
+    doomed = hub.append(records("a"), 0)
+    hub.delete_topic("t")
+    with pytest.raises(Closed, match="was deleted"):
+        doomed.result(30)
+    disk.gate.set()
+    hub.close()
