@@ -90,7 +90,8 @@ class PartitionView:
             self._limit = synced_limit
             self._log_start = max(self._log_start, log_start_offset)
             with storage(self.folder, "read"):
-                later = [base for base in offsets_of(self.folder, LOG) if base > self._segments.active.base_offset]
+                bases = self._visible(offsets_of(self.folder, LOG))
+                later = [base for base in bases if base > self._segments.active.base_offset]
                 for base in [*later, None]:
                     self._extend(self._segments.active)
                     if base is not None:
@@ -122,7 +123,7 @@ class PartitionView:
 
     def _reload(self) -> None:
         with self._lock, storage(self.folder, "read"):
-            closed, last = self._lie_of_segments()
+            closed, last = self._closed_and_last()
             self._producers = producers_at(self.folder, closed, last)
             active = self._opened(last)
             self._segments.replace(self._segments.all, [*closed, active])
@@ -130,12 +131,12 @@ class PartitionView:
             self._log_start = max(self._log_start, self._segments.all[0].base_offset)
             self._watermark = Watermark(active.next_offset, active, active.size_bytes)
 
-    def _lie_of_segments(self) -> tuple[list[Segment], int]:
+    def _closed_and_last(self) -> tuple[list[Segment], int]:
         """The closed segments, and the base offset of the last one; a finished swap counts as swapped."""
         bases = offsets_of(self.folder, LOG)
         swaps = [int(path.name[:20]) for path in self.folder.glob(f"*{LOG}{SWAP}")]
         covered = {base for swap in swaps for base in covered_segments(self.folder, swap)}
-        bases = sorted({*bases, *swaps} - covered) or [0]
+        bases = self._visible(sorted({*bases, *swaps} - covered))
         closed: list[Segment] = []
         for base, following in pairwise(bases):
             segment = Segment.open(self.folder, base, suffix=SWAP if base in swaps else "")
@@ -144,6 +145,12 @@ class PartitionView:
             segment.next_offset = following
             closed.append(segment)
         return closed, bases[-1]
+
+    def _visible(self, bases: list[int]) -> list[int]:
+        """The segments that begin before the limit, but at least the first."""
+        limit = self._limit
+        bases = bases or [0]
+        return bases if limit is None else [base for base in bases if base < limit] or bases[:1]
 
     def _opened(self, base_offset: int) -> Segment:
         segment = Segment.open(self.folder, base_offset)

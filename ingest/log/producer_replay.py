@@ -67,21 +67,16 @@ def _newest_snapshot(folder: Path, end_offset: int) -> tuple[ProducerState | Non
 
 def _remember_retries(state: ProducerState, segments: Iterable[Segment], end_offset: int) -> None:
     """Reads the headers of the last ``RETRY_BYTES`` before ``end_offset``."""
-    before = [segment for segment in segments if segment.base_offset < end_offset and segment.size_bytes]
-    if not before:
-        return
-    last = before[-1]
-    end = last.find(end_offset)
-    end = last.size_bytes if end is None else end
-    start = last.offset_index.boundary_before(max(end - RETRY_BYTES, 0))
-    if end - start < RETRY_BYTES and len(before) > 1:
-        earlier = before[-2]
-        position = earlier.offset_index.boundary_before(max(earlier.size_bytes - RETRY_BYTES, 0))
-        _remember(state, earlier, position, earlier.size_bytes)
-    _remember(state, last, start, end)
-
-
-def _remember(state: ProducerState, segment: Segment, start: int, end: int) -> None:
-    for _, header in batch_walk.headers(segment.file(), start, end):
-        if header.base_sequence >= 0:
+    ranges: list[tuple[Segment, int, int]] = []
+    left = RETRY_BYTES
+    for segment in sorted(segments, key=lambda each: each.base_offset, reverse=True):
+        if segment.base_offset >= end_offset or left <= 0:
+            continue
+        end = segment.find(end_offset)
+        end = segment.size_bytes if end is None else end
+        start = segment.offset_index.boundary_before(max(end - left, 0))
+        ranges.append((segment, start, end))
+        left -= end - start
+    for segment, start, end in reversed(ranges):
+        for _, header in batch_walk.headers(segment.file(), start, end):
             state.remember(header)
