@@ -9,27 +9,44 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import types as t
 
 from ingest.formats.json_text import MAX_DEPTH, Fraction, NotJson, kind_of, parse_object
-from ingest.formats.widening import join
+from ingest.formats.json_twin import fits
+from ingest.formats.widening import below, is_list, join
 
 
-def type_of_object(value: bytes) -> pa.StructType:
-    """The struct type of one JSON object. Raises ``NotJson``, or ``Clash`` for a list of unlike elements."""
-    return _type_of(parse_object(value), "", MAX_DEPTH)
+def type_of_object(value: bytes, known: pa.StructType) -> pa.StructType:
+    """The struct type of one JSON object; a part that fits the type which ``known`` has for it has that type
+    (a text may be a timestamp there). Raises ``NotJson``, or ``Clash`` for a list of unlike elements."""
+    return _type_of(parse_object(value), "", MAX_DEPTH, known)
 
 
-def _type_of(value: Any, path: str, depth: int) -> pa.DataType:
+def _type_of(value: Any, path: str, depth: int, known: pa.DataType) -> pa.DataType:
     if depth < 0:
         raise NotJson(f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        return pa.struct([(name, _type_of(item, f"{path}.{name}", depth - 1)) for name, item in value.items()])
+        return _type_of_dict(value, path, depth, known if t.is_struct(known) else pa.struct([]))
+    if t.is_map(known) and fits(value, known):
+        return known
     if isinstance(value, list):
+        before = known.value_type if is_list(known) else pa.null()
         element: pa.DataType = pa.null()
         for item in value:
-            element = join(element, _type_of(item, f"{path}[]", depth - 1), f"{path}[]")
+            element = join(element, _type_of(item, f"{path}[]", depth - 1, before), f"{path}[]")
         return pa.list_(element)
+    if value is not None and not t.is_null(known) and not t.is_nested(known) and fits(value, known):
+        return known
     return _type_of_scalar(value)
+
+
+def _type_of_dict(value: dict[str, Any], path: str, depth: int, known: pa.StructType) -> pa.StructType:
+    fields = []
+    for name, item in value.items():
+        index = known.get_field_index(name)
+        before = known.field(index).type if index >= 0 else pa.null()
+        fields.append((name, _type_of(item, below(path, name), depth - 1, before)))
+    return pa.struct(fields)
 
 
 def _type_of_scalar(value: Any) -> pa.DataType:

@@ -41,7 +41,7 @@ def infer_schema(values: pa.Array, known: pa.Schema | None = None) -> pa.Schema:
 
 def _widened(kind: pa.DataType, value: bytes) -> pa.DataType:
     try:
-        found = join(kind, type_of_object(value))
+        found = join(kind, type_of_object(value, kind))
     except (NotJson, Clash):
         return kind
     return kind if count_fields(found) > max(MAX_FIELDS, count_fields(kind)) else found

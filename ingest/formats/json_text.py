@@ -36,7 +36,8 @@ def parse_object(value: bytes) -> dict[str, Any]:
         raise NotJson(f"not JSON at character {error.pos}: {error.msg}") from None
     except RecursionError:
         raise NotJson(f"nested deeper than {MAX_DEPTH} levels") from None
-    if _skip_space(text, end) != len(text):
+    end = _skip_space(text, end)
+    if end != len(text):
         raise NotJson(f"not JSON at character {end}: something follows the value")
     if not isinstance(found, dict):
         raise NotJson(f"not a JSON object but {kind_of(found)}")

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,15 @@ def decode(values: pa.Array, kind: pa.StructType) -> tuple[pa.StructArray, dict[
             rows.append(None)
             reasons[row] = str(error)
     return pa.array(rows, type=kind), reasons
+
+
+def fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether a parsed value, not null, can stand in a column of that type."""
+    try:
+        _cached_reader(kind)(value, "")
+    except (Unfit, FormatError):
+        return False
+    return True
 
 
 def _values(array: pa.Array) -> list[Any]:
@@ -178,6 +188,11 @@ _WRITERS: tuple[tuple[Callable[[pa.DataType], bool], Writer], ...] = (
     (t.is_fixed_size_binary, lambda value: f'"{base64.b64encode(value).decode()}"'),
     (t.is_duration, str),
 )
+
+
+@lru_cache(maxsize=256)
+def _cached_reader(kind: pa.DataType) -> Reader:
+    return _reader(kind)
 
 
 def _reader(kind: pa.DataType) -> Reader:

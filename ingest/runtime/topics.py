@@ -111,7 +111,9 @@ class Topics:
             return merged.schema
 
     def _learn(self, topic: str, values: pa.Array) -> pa.Schema:
-        return self.follow(topic, infer_schema(values.drop_null()))
+        held = self._formats.get(topic)
+        known = held.schema if held is not None else None
+        return self.follow(topic, infer_schema(values.drop_null(), known))
 
     def _held(self, topic: str) -> tuple[pa.Schema | None, Format]:
         """A topic that nobody declared, written by some other program, holds bytes unless the file says more."""
@@ -170,8 +172,12 @@ def record_sizes(records: Records) -> pa.Array:
         sizes = pc.add(sizes, pc.fill_null(pc.binary_length(records.key), 0))
     if records.headers is not None and len(records.headers):
         sizes = pc.add(sizes, _header_sizes(records.headers))
-    common = sum(len(name.encode()) + len(value or b"") + 10 for name, value in records.common_headers)
-    return pc.add(sizes, common)
+    return pc.add(sizes, common_headers_size(records))
+
+
+def common_headers_size(records: Records) -> int:
+    """What the headers that all of the records have take in each of them."""
+    return sum(len(name.encode()) + len(value or b"") + 10 for name, value in records.common_headers)
 
 
 def _header_sizes(headers: pa.Array) -> pa.Array:

@@ -18,6 +18,9 @@ from typed_columns import LEAVES, struct_arrays, told
 
 from ingest.formats import json_codec, json_twin
 
+EXAMPLES = 50
+"""Few, for each costs the twin's time; the slow test below tries many more."""
+
 
 @pytest.fixture(autouse=True)
 def kernels() -> None:
@@ -25,6 +28,7 @@ def kernels() -> None:
 
 
 @given(struct_arrays())
+@settings(max_examples=EXAMPLES)
 def test_both_write_the_same_text(column: pa.StructArray) -> None:
     texts, reasons = json_codec.encode(column)
     expected, expected_reasons = json_twin.encode(column)
@@ -33,6 +37,7 @@ def test_both_write_the_same_text(column: pa.StructArray) -> None:
 
 
 @given(struct_arrays())
+@settings(max_examples=EXAMPLES)
 def test_what_was_written_is_read_back_exactly(column: pa.StructArray) -> None:
     texts, _ = json_codec.encode(column)
     for codec in (json_codec, json_twin):
@@ -44,6 +49,7 @@ def test_what_was_written_is_read_back_exactly(column: pa.StructArray) -> None:
 
 
 @given(struct_arrays())
+@settings(max_examples=EXAMPLES)
 def test_a_foreign_parser_reads_what_was_written(column: pa.StructArray) -> None:
     for text in json_codec.encode(column)[0].to_pylist():
         if text is not None:
@@ -105,9 +111,20 @@ def _damage(draw: st.DrawFn, text: bytes, damage: str) -> bytes:
 
 
 @given(damaged())
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 def test_both_read_and_refuse_the_same(drawn: tuple[pa.Array, pa.DataType]) -> None:
-    values, kind = drawn
+    assert_read_alike(*drawn)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@given(damaged())
+@settings(max_examples=3000)
+def test_both_read_and_refuse_the_same_many_times(drawn: tuple[pa.Array, pa.DataType]) -> None:
+    assert_read_alike(*drawn)
+
+
+def assert_read_alike(values: pa.Array, kind: pa.DataType) -> None:
     column, reasons = json_codec.decode(values, kind)
     expected, expected_reasons = json_twin.decode(values, kind)
     column.validate(full=True)
