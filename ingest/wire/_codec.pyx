@@ -1,32 +1,40 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, language_level=3
 """The compiled record codec: columns <-> the records section of a batch. Its oracle is ``codec_numpy``.
 
-Both walk raw buffers that ``codec`` took out of Arrow arrays, with the GIL released. The decoder trusts no
-length: each varint and each field is bounded by the end of its record, each record by the end of the section.
+``Encoder`` reads Arrow's buffers by address and trusts them: the arrays must be valid, and their owner must keep them.
+``scan`` trusts nothing: each number and each field is bounded by the end of its record, each record by the end of the
+section. ``gather`` and ``gather_headers`` may only follow a ``scan`` that found nothing wrong. All release the GIL.
 """
 
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memmove
 
-DEF MAX_VARINT = 10
+cdef extern from *:
+    """
+    static inline int unsigned_varint_size(unsigned long long number) {
+    #if defined(__GNUC__)
+        return ((63 - __builtin_clzll(number | 1)) * 9 + 73) / 64;
+    #else
+        int size = 1;
+        while (number > 0x7F) { number >>= 7; size++; }
+        return size;
+    #endif
+    }
+    """
+    int unsigned_varint_size(uint64_t number) nogil
 
-cdef struct Binary:
-    const uint8_t* data
-    const int64_t* offsets      # n + 1 of them
-    const uint8_t* nulls        # one byte each, 1 = null; NULL: none is
+
+cdef inline uint64_t zigzag(int64_t value) noexcept nogil:
+    return (<uint64_t>value << 1) ^ <uint64_t>(value >> 63)
 
 
 cdef inline int varint_size(int64_t value) noexcept nogil:
-    cdef uint64_t number = (<uint64_t>value << 1) ^ <uint64_t>(value >> 63)
-    cdef int size = 1
-    while number > 0x7F:
-        number >>= 7
-        size += 1
-    return size
+    return unsigned_varint_size(zigzag(value))
 
 
 cdef inline uint8_t* put_varint(uint8_t* out, int64_t value) noexcept nogil:
-    cdef uint64_t number = (<uint64_t>value << 1) ^ <uint64_t>(value >> 63)
+    cdef uint64_t number = zigzag(value)
     while number > 0x7F:
         out[0] = <uint8_t>(number | 0x80)
         out += 1
@@ -36,7 +44,7 @@ cdef inline uint8_t* put_varint(uint8_t* out, int64_t value) noexcept nogil:
 
 
 cdef inline const uint8_t* get_varint(const uint8_t* at, const uint8_t* end, int64_t* value, int bits) noexcept nogil:
-    """NULL if it runs past ``end`` or holds more than ``bits`` bits."""
+    """Where the number ends; NULL if it runs past ``end`` or holds more than ``bits`` bits."""
     cdef uint64_t number = 0
     cdef int shift = 0
     cdef uint8_t byte
@@ -53,309 +61,413 @@ cdef inline const uint8_t* get_varint(const uint8_t* at, const uint8_t* end, int
     return NULL
 
 
-cdef inline int64_t field_size(Binary* column, Py_ssize_t row) noexcept nogil:
-    """Bytes of a key or value with its length before it."""
+cdef inline const uint8_t* get_size(const uint8_t* at, const uint8_t* end, int64_t* size, int64_t least) noexcept nogil:
+    """A length between ``least`` and what is left before ``end``; NULL if it is not."""
+    at = get_varint(at, end, size, 32)
+    if at == NULL or size[0] < least or size[0] > end - at:
+        return NULL
+    return at
+
+
+# ---- encoding
+
+cdef struct Binary:
+    const uint8_t* data
+    const int32_t* narrow       # offsets, of binary and string; NULL in an absent column
+    const int64_t* wide         # offsets, of their large kinds
+    const uint8_t* validity     # a bit for each row; NULL: none is null
+    int64_t first               # row 0 of the array is this one of its buffers
+
+
+cdef inline bint is_null(const Binary* column, int64_t row) noexcept nogil:
+    if column.validity == NULL:
+        return column.narrow == NULL and column.wide == NULL
+    row += column.first
+    return not (column.validity[row >> 3] >> (row & 7)) & 1
+
+
+cdef inline int64_t offset_of(const Binary* column, int64_t row) noexcept nogil:
+    row += column.first
+    return column.narrow[row] if column.wide == NULL else column.wide[row]
+
+
+cdef inline int64_t field_size(const Binary* column, int64_t row) noexcept nogil:
+    """Bytes of a field with its length before it."""
     cdef int64_t length
-    if column.offsets == NULL or (column.nulls != NULL and column.nulls[row]):
+    if is_null(column, row):
         return 1
-    length = column.offsets[row + 1] - column.offsets[row]
+    length = offset_of(column, row + 1) - offset_of(column, row)
     return varint_size(length) + length
 
 
-cdef inline uint8_t* put_field(uint8_t* out, Binary* column, Py_ssize_t row) noexcept nogil:
-    cdef int64_t length
-    if column.offsets == NULL or (column.nulls != NULL and column.nulls[row]):
-        return put_varint(out, -1)
-    length = column.offsets[row + 1] - column.offsets[row]
+cdef inline uint8_t* put_field(uint8_t* out, const Binary* column, int64_t row) noexcept nogil:
+    cdef int64_t start, length
+    if is_null(column, row):
+        out[0] = 1      # the varint of -1
+        return out + 1
+    start = offset_of(column, row)
+    length = offset_of(column, row + 1) - start
     out = put_varint(out, length)
-    memcpy(out, column.data + column.offsets[row], length)
+    memcpy(out, column.data + start, length)
     return out + length
 
 
-cdef inline void set_binary(Binary* column, const uint8_t[::1] data, const int64_t[::1] offsets, const uint8_t[::1] nulls) noexcept:
-    column.data = &data[0] if data is not None and data.shape[0] else NULL
-    column.offsets = &offsets[0] if offsets is not None else NULL
-    column.nulls = &nulls[0] if nulls is not None and nulls.shape[0] else NULL
+cdef void set_column(Binary* column, object addresses) except *:
+    """From what ``arrow_buffers.addresses`` gives; None is an absent column, all null."""
+    column.data, column.narrow, column.wide, column.validity, column.first = NULL, NULL, NULL, NULL, 0
+    if addresses is None:
+        return
+    data, offsets, validity, first, wide = addresses
+    column.data = <const uint8_t*><uintptr_t>data
+    column.validity = <const uint8_t*><uintptr_t>validity
+    column.first = first
+    if wide:
+        column.wide = <const int64_t*><uintptr_t>offsets
+    else:
+        column.narrow = <const int32_t*><uintptr_t>offsets
 
 
-def encode_some(
-    const uint8_t[::1] value_data, const int64_t[::1] value_offsets, const uint8_t[::1] value_nulls,
-    const uint8_t[::1] key_data, const int64_t[::1] key_offsets, const uint8_t[::1] key_nulls,
-    const int64_t[::1] timestamps,
-    const uint8_t[::1] common, int common_count,
-    const int64_t[::1] header_lists,
-    const uint8_t[::1] name_data, const int64_t[::1] name_offsets,
-    const uint8_t[::1] header_data, const int64_t[::1] header_offsets, const uint8_t[::1] header_nulls,
-    Py_ssize_t start, Py_ssize_t stop, uint8_t[::1] out, Py_ssize_t out_start,
-):
-    """Writes records ``start``.. into ``out`` from ``out_start`` until ``stop`` or until the next does not fit.
-
-    Returns (records written, end of the last one in ``out``, largest timestamp).
-    """
-    cdef Binary values, keys, names, header_values
-    set_binary(&values, value_data, value_offsets, value_nulls)
-    set_binary(&keys, key_data, key_offsets, key_nulls)
-    set_binary(&names, name_data, name_offsets, None)
-    set_binary(&header_values, header_data, header_offsets, header_nulls)
-    cdef const int64_t* lists = &header_lists[0] if header_lists is not None else NULL
-    cdef const uint8_t* common_bytes = &common[0] if common is not None and common.shape[0] else NULL
-    cdef Py_ssize_t common_size = common.shape[0] if common is not None else 0
-    cdef Py_ssize_t row = start, header, capacity = out.shape[0], used = out_start
-    cdef int64_t body, base = timestamps[start] if stop > start else 0, largest = base, count
-    cdef uint8_t* at
-    with nogil:
-        while row < stop:
-            count = common_count
-            if lists != NULL:
-                count += lists[row + 1] - lists[row]
-            body = (
-                1 + varint_size(timestamps[row] - base) + varint_size(row - start)
-                + field_size(&keys, row) + field_size(&values, row) + varint_size(count) + common_size
-            )
-            if lists != NULL:
-                for header in range(lists[row], lists[row + 1]):
-                    body += field_size(&names, header) + field_size(&header_values, header)
-            if body + varint_size(body) > capacity - used:
-                break
-            at = put_varint(&out[used], body)
-            at[0] = 0
-            at = put_varint(at + 1, timestamps[row] - base)
-            at = put_varint(at, row - start)
-            at = put_field(at, &keys, row)
-            at = put_field(at, &values, row)
-            at = put_varint(at, count)
-            if common_size:
-                memcpy(at, common_bytes, common_size)
-                at += common_size
-            if lists != NULL:
-                for header in range(lists[row], lists[row + 1]):
-                    at = put_field(at, &names, header)
-                    at = put_field(at, &header_values, header)
-            used = at - &out[0]
-            if timestamps[row] > largest:
-                largest = timestamps[row]
-            row += 1
-    return row - start, used, largest
+cdef struct Columns:
+    Binary values
+    Binary keys
+    Binary lists                # its rows are ranges of names and header values
+    Binary names
+    Binary header_values
+    const int64_t* timestamps
+    const int64_t* offsets      # NULL: counted
+    const uint8_t* common       # the headers that all records have, as bytes
+    int64_t common_size
+    int64_t common_count
 
 
-cdef struct Place:
-    int64_t key_start
-    int64_t key_size            # -1: null
-    int64_t value_start
-    int64_t value_size
-    int64_t header_start
-    int64_t header_count
+cdef enum:
+    MOST_NUMBERS = 36           # bytes: length, key and value size, offset, header count of up to 5, time of up to 10, attributes
+    MOST_HEADER_NUMBERS = 10
 
 
-cdef int scan(const uint8_t* data, Py_ssize_t size, Py_ssize_t count, int64_t last_delta, int64_t base_timestamp,
-              int64_t base_offset, int64_t* timestamps, int64_t* offsets, Place* places, int64_t* totals,
-              Py_ssize_t* failed) noexcept nogil:
-    """Bounds and reads every field. 0 if all is well, else 1, and ``failed`` is the record."""
-    cdef const uint8_t* at = data
-    cdef const uint8_t* end = data + size
-    cdef const uint8_t* stop
-    cdef int64_t number, before = -1, header_count, header, length
-    cdef Py_ssize_t row
-    cdef Place* place
-    for row in range(count):
-        failed[0] = row
-        place = &places[row]
-        at = get_varint(at, end, &number, 32)
-        if at == NULL or number < 6 or number > end - at:
-            return 1
-        stop = at + number
-        at = get_varint(at + 1, stop, &number, 64)
-        if at == NULL:
-            return 1
-        timestamps[row] = <int64_t>(<uint64_t>base_timestamp + <uint64_t>number)
-        at = get_varint(at, stop, &number, 32)
-        if at == NULL or number <= before or number > last_delta:
-            return 1
-        before = number
-        offsets[row] = base_offset + number
-        at = get_varint(at, stop, &length, 32)
-        if at == NULL or length < -1 or length > stop - at:
-            return 1
-        place.key_start, place.key_size = at - data, length
-        if length > 0:
-            at += length
-            totals[0] += length
-        totals[1] += length < 0
-        at = get_varint(at, stop, &length, 32)
-        if at == NULL or length < -1 or length > stop - at:
-            return 1
-        place.value_start, place.value_size = at - data, length
-        if length > 0:
-            at += length
-            totals[2] += length
-        totals[3] += length < 0
-        at = get_varint(at, stop, &header_count, 32)
-        if at == NULL or header_count < 0 or header_count > (stop - at) // 2:
-            return 1
-        place.header_start, place.header_count = at - data, header_count
-        totals[4] += header_count
-        for header in range(header_count):
-            at = get_varint(at, stop, &length, 32)
-            if at == NULL or length < 0 or length > stop - at:
-                return 1
-            at += length
-            totals[5] += length
-            at = get_varint(at, stop, &length, 32)
-            if at == NULL or length < -1 or length > stop - at:
-                return 1
-            if length > 0:
-                at += length
-                totals[6] += length
-        if at != stop:
-            return 1
-    failed[0] = count
-    return 0 if at == end else 1
-
-
-def scan_records(const uint8_t[::1] section, Py_ssize_t count, int64_t last_delta, int64_t base_timestamp,
-                 int64_t base_offset, int64_t[::1] timestamps, int64_t[::1] offsets, int64_t[:, ::1] places,
-                 int64_t[::1] totals):
-    """Fills timestamps, offsets, places (n x 6) and totals (7). Returns the bad record, or -1."""
-    cdef Py_ssize_t failed = 0
-    cdef int bad
-    if count == 0:
-        return -1 if section.shape[0] == 0 else 0
-    if section.shape[0] == 0:
+cdef inline int64_t bytes_of(const Binary* column, int64_t start, int64_t stop) noexcept nogil:
+    """At least as many as these rows hold (a null row may have some that do not count)."""
+    if column.narrow == NULL and column.wide == NULL:
         return 0
-    with nogil:
-        bad = scan(&section[0], section.shape[0], count, last_delta, base_timestamp, base_offset,
-                   &timestamps[0], &offsets[0], <Place*>&places[0, 0], &totals[0], &failed)
-    return failed if bad else -1
+    return offset_of(column, stop) - offset_of(column, start)
 
 
-ctypedef fused Offset:
-    int32_t
-    int64_t
+cdef inline int64_t bound(const Columns* columns, int64_t start, int64_t stop) noexcept nogil:
+    """At least as many bytes as these records take."""
+    cdef int64_t size = bytes_of(&columns.keys, start, stop) + bytes_of(&columns.values, start, stop)
+    cdef int64_t first, last
+    size += (stop - start) * (MOST_NUMBERS + columns.common_size)
+    if columns.lists.narrow != NULL:
+        first, last = offset_of(&columns.lists, start), offset_of(&columns.lists, stop)
+        size += bytes_of(&columns.names, first, last) + bytes_of(&columns.header_values, first, last)
+        size += (last - first) * MOST_HEADER_NUMBERS
+    return size
 
 
-def gather(const uint8_t[::1] section, const int64_t[:, ::1] places, int which, uint8_t[::1] data, Offset[::1] offsets,
-           uint8_t[::1] valid):
-    """Copies keys (``which`` 0) or values (2) out of the section; ``valid`` may be None."""
-    cdef Py_ssize_t row, count = places.shape[0]
-    cdef int64_t used = 0, size
-    cdef uint8_t* out = &data[0] if data.shape[0] else NULL
-    cdef const uint8_t* source = &section[0] if section.shape[0] else NULL
-    cdef bint nullable = valid is not None
-    with nogil:
-        for row in range(count):
-            offsets[row] = <Offset>used
-            size = places[row, which + 1]
-            if nullable:
-                valid[row] = size >= 0
-            if size > 0:
-                memcpy(out + used, source + places[row, which], size)
-                used += size
-        offsets[count] = <Offset>used
+cdef inline int64_t own_headers(const Columns* columns, int64_t row) noexcept nogil:
+    """How many headers a record has besides the common ones."""
+    return 0 if is_null(&columns.lists, row) else bytes_of(&columns.lists, row, row + 1)
 
 
-def gather_headers(const uint8_t[::1] section, const int64_t[:, ::1] places, int32_t[::1] lists,
-                   uint8_t[::1] names, int32_t[::1] name_offsets,
-                   uint8_t[::1] values, int32_t[::1] value_offsets, uint8_t[::1] valid):
-    """Copies all headers out of a section that ``scan_records`` has accepted."""
-    cdef Py_ssize_t row, count = places.shape[0], number = 0
-    cdef int64_t length, header
-    cdef int32_t name_used = 0, value_used = 0
-    cdef const uint8_t* base = &section[0]
-    cdef const uint8_t* end = base + section.shape[0]
-    cdef const uint8_t* at
-    with nogil:
-        for row in range(count):
-            lists[row] = <int32_t>number
-            at = base + places[row, 4]
-            for header in range(places[row, 5]):
-                name_offsets[number] = name_used
-                value_offsets[number] = value_used
-                at = get_varint(at, end, &length, 32)
-                if length > 0:
-                    memcpy(&names[name_used], at, length)
-                    name_used += <int32_t>length
-                    at += length
-                at = get_varint(at, end, &length, 32)
-                valid[number] = length >= 0
-                if length > 0:
-                    memcpy(&values[value_used], at, length)
-                    value_used += <int32_t>length
-                    at += length
-                number += 1
-        lists[count] = <int32_t>number
-        name_offsets[number] = name_used
-        value_offsets[number] = value_used
+cdef int64_t body_size(const Columns* columns, int64_t row, int64_t offset, int64_t timestamp) noexcept nogil:
+    """Bytes of a record after its length; ``offset`` and ``timestamp`` are differences."""
+    cdef int64_t own = own_headers(columns, row), header, first
+    cdef int64_t size = (
+        1 + varint_size(timestamp) + varint_size(offset) + field_size(&columns.keys, row)
+        + field_size(&columns.values, row) + varint_size(columns.common_count + own) + columns.common_size
+    )
+    if own:
+        first = offset_of(&columns.lists, row)
+        for header in range(first, first + own):
+            size += field_size(&columns.names, header) + field_size(&columns.header_values, header)
+    return size
 
 
-def murmur2(const uint8_t[::1] data, const int64_t[::1] offsets, int32_t[::1] out):
-    """Kafka's murmur2 of each of n keys (seed 0x9747b28c), as signed 32-bit numbers."""
-    cdef Py_ssize_t row, count = out.shape[0]
-    cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
-    cdef const uint8_t* at
-    cdef uint32_t mixed, part
-    cdef int64_t length, left
-    with nogil:
-        for row in range(count):
-            length = offsets[row + 1] - offsets[row]
-            at = base + offsets[row]
-            mixed = <uint32_t>0x9747B28C ^ <uint32_t>length
-            left = length
-            while left >= 4:
-                part = at[0] | (<uint32_t>at[1] << 8) | (<uint32_t>at[2] << 16) | (<uint32_t>at[3] << 24)
-                part *= <uint32_t>0x5BD1E995
-                part ^= part >> 24
-                part *= <uint32_t>0x5BD1E995
-                mixed *= <uint32_t>0x5BD1E995
-                mixed ^= part
-                at += 4
-                left -= 4
-            if left == 3:
-                mixed ^= <uint32_t>at[2] << 16
-            if left >= 2:
-                mixed ^= <uint32_t>at[1] << 8
-            if left >= 1:
-                mixed ^= at[0]
-                mixed *= <uint32_t>0x5BD1E995
-            mixed ^= mixed >> 13
-            mixed *= <uint32_t>0x5BD1E995
-            mixed ^= mixed >> 15
-            out[row] = <int32_t>mixed
+cdef inline uint8_t* put_body(uint8_t* out, const Columns* columns, int64_t row, int64_t offset,
+                              int64_t timestamp) noexcept nogil:
+    cdef int64_t own = own_headers(columns, row), header, first
+    out[0] = 0      # attributes: none are defined
+    out = put_varint(out + 1, timestamp)
+    out = put_varint(out, offset)
+    out = put_field(out, &columns.keys, row)
+    out = put_field(out, &columns.values, row)
+    out = put_varint(out, columns.common_count + own)
+    if columns.common_size:
+        memcpy(out, columns.common, columns.common_size)
+        out += columns.common_size
+    if own:
+        first = offset_of(&columns.lists, row)
+        for header in range(first, first + own):
+            out = put_field(out, &columns.names, header)
+            out = put_field(out, &columns.header_values, header)
+    return out
 
 
-def thin_records(const uint8_t[::1] section, const uint8_t[::1] keep, int64_t shift, uint8_t[::1] out):
-    """Copies the records that ``keep`` marks, ``shift`` added to their timestamp deltas. Returns the bytes written.
+cdef Py_ssize_t put_records(const Columns* columns, int64_t start, int64_t rows, int64_t base_offset,
+                            int64_t base_timestamp, uint8_t* out, int64_t capacity, int64_t* used) noexcept nogil:
+    """Writes records until one does not fit; returns it.
 
-    -1 if the section is no row of ``len(keep)`` records. ``out`` has room for the section and 10 bytes a record more.
+    The length stands before a body whose size is known only after it was written: room is left for the length of the
+    record before, and the body moved in the rare case that this was wrong. Sizes are counted only near the end.
     """
-    cdef Py_ssize_t row, count = keep.shape[0]
-    cdef const uint8_t* at = &section[0] if section.shape[0] else NULL
-    cdef const uint8_t* end = at + section.shape[0]
+    cdef int64_t row, offset, timestamp, size
+    cdef int prefix = 1
+    cdef uint8_t* at = out
+    cdef uint8_t* body
+    for row in range(start, rows):
+        offset = row - start if columns.offsets == NULL else columns.offsets[row] - base_offset
+        # Wraps where the two lie too far apart for 64 bits, as the decoder's sum does.
+        timestamp = <int64_t>(<uint64_t>columns.timestamps[row] - <uint64_t>base_timestamp)
+        if bound(columns, row, row + 1) > capacity - (at - out):
+            size = body_size(columns, row, offset, timestamp)
+            prefix = varint_size(size)
+            if prefix + size > capacity - (at - out):
+                used[0] = at - out
+                return row
+        body = at + prefix
+        size = put_body(body, columns, row, offset, timestamp) - body
+        if varint_size(size) != prefix:
+            prefix = varint_size(size)
+            memmove(at + prefix, body, size)
+        at = put_varint(at, size) + size
+    used[0] = at - out
+    return rows
+
+
+cdef class Encoder:
+    """Columns about to become batches. ``owner`` keeps the memory that the addresses point to."""
+
+    cdef Columns columns
+    cdef object owner
+    cdef bytes common
+    cdef const int64_t[::1] timestamps
+    cdef const int64_t[::1] offsets
+
+    def __init__(self, owner, values, keys, const int64_t[::1] timestamps, const int64_t[::1] offsets,
+                 bytes common, int64_t common_count, lists, names, header_values):
+        self.owner, self.common, self.timestamps, self.offsets = owner, common, timestamps, offsets
+        set_column(&self.columns.values, values)
+        set_column(&self.columns.keys, keys)
+        set_column(&self.columns.lists, lists)
+        set_column(&self.columns.names, names)
+        set_column(&self.columns.header_values, header_values)
+        self.columns.timestamps = &timestamps[0] if timestamps.shape[0] else NULL
+        self.columns.offsets = &offsets[0] if offsets is not None and offsets.shape[0] else NULL
+        self.columns.common, self.columns.common_size, self.columns.common_count = common, len(common), common_count
+
+    def encode(self, Py_ssize_t start, Py_ssize_t limit, Py_ssize_t room, int64_t base_offset, int64_t base_timestamp):
+        """As many records from ``start`` as fit into ``limit`` bytes, in a bytearray with ``room`` bytes left before.
+
+        Returns (bytearray, records in it, largest timestamp). The bytes before the records are not set.
+        """
+        cdef Py_ssize_t stop, row, rows = self.timestamps.shape[0]
+        cdef int64_t used = 0, largest = self.timestamps[start] if start < rows else -1
+        cdef int64_t capacity = min(max(limit - room, 0), bound(&self.columns, start, rows))
+        batch = PyByteArray_FromStringAndSize(NULL, room + capacity)
+        cdef uint8_t* out = <uint8_t*>PyByteArray_AS_STRING(batch) + room
+        with nogil:
+            stop = put_records(&self.columns, start, rows, base_offset, base_timestamp, out, capacity, &used)
+            for row in range(start, stop):
+                largest = max(largest, self.columns.timestamps[row])
+        PyByteArray_Resize(batch, room + used)
+        return batch, stop - start, largest
+
+
+# ---- decoding
+
+cdef struct Totals:
+    int64_t key_bytes
+    int64_t key_nulls
+    int64_t value_bytes
+    int64_t value_nulls
+    int64_t headers
+    int64_t name_bytes
+    int64_t header_bytes
+
+
+cdef const uint8_t* scan_headers(const uint8_t* at, const uint8_t* stop, int64_t count, Totals* totals) noexcept nogil:
+    cdef int64_t header, length
+    for header in range(count):
+        at = get_size(at, stop, &length, 0)
+        if at == NULL:
+            return NULL
+        at += length
+        totals.name_bytes += length
+        at = get_size(at, stop, &length, -1)
+        if at == NULL:
+            return NULL
+        if length > 0:
+            at += length
+            totals.header_bytes += length
+    totals.headers += count
+    return at
+
+
+def scan(const uint8_t[::1] section, Py_ssize_t count, int64_t last_delta, int64_t base_timestamp, int64_t base_offset,
+         int64_t[::1] timestamps, int64_t[::1] offsets,
+         int32_t[::1] key_starts, int32_t[::1] key_offsets, int32_t[::1] value_starts, int32_t[::1] value_offsets):
+    """Bounds and reads all of a section of less than 2 GiB.
+
+    Fills, for each record, its times and offsets, where key and value start in the section (-1: null), and the
+    offsets (n + 1) that they will have in their arrays. Returns (the record that cannot be read or -1, the totals).
+    """
+    cdef const uint8_t* base = &section[0] if section.shape[0] else NULL
+    cdef const uint8_t* at = base
+    cdef const uint8_t* end = base + section.shape[0]
     cdef const uint8_t* stop
-    cdef const uint8_t* rest
-    cdef uint8_t* start = &out[0] if out.shape[0] else NULL
-    cdef uint8_t* to = start
-    cdef int64_t length, delta
-    cdef uint8_t attributes
+    cdef int64_t number = 0, before = -1, length = 0
+    cdef Py_ssize_t row = 0
+    cdef Totals totals
+    totals.key_bytes = totals.key_nulls = totals.value_bytes = totals.value_nulls = 0
+    totals.headers = totals.name_bytes = totals.header_bytes = 0
     with nogil:
-        for row in range(count):
-            at = get_varint(at, end, &length, 32)
-            if at == NULL or length < 6 or length > end - at:
-                to = NULL
+        while row < count:
+            at = get_size(at, end, &length, 6)
+            if at == NULL:
                 break
             stop = at + length
-            if keep[row]:
-                attributes = at[0]
-                rest = get_varint(at + 1, stop, &delta, 64)
-                if rest == NULL:
-                    to = NULL
-                    break
-                delta = <int64_t>(<uint64_t>delta + <uint64_t>shift)
-                to = put_varint(to, 1 + varint_size(delta) + (stop - rest))
-                to[0] = attributes
-                to = put_varint(to + 1, delta)
-                memcpy(to, rest, stop - rest)
-                to += stop - rest
-            at = stop
-    if count and (to == NULL or at != end):
-        return -1
-    return to - start if count else 0
+            at = get_varint(at + 1, stop, &number, 64)
+            if at == NULL:
+                break
+            timestamps[row] = <int64_t>(<uint64_t>base_timestamp + <uint64_t>number)
+            at = get_varint(at, stop, &number, 32)
+            if at == NULL or number <= before or number > last_delta:
+                break
+            before = number
+            offsets[row] = base_offset + number
+
+            at = get_size(at, stop, &length, -1)
+            if at == NULL:
+                break
+            key_offsets[row] = <int32_t>totals.key_bytes
+            if length < 0:
+                totals.key_nulls += 1
+                key_starts[row] = -1
+            else:
+                key_starts[row] = <int32_t>(at - base)
+                totals.key_bytes += length
+                at += length
+
+            at = get_size(at, stop, &length, -1)
+            if at == NULL:
+                break
+            value_offsets[row] = <int32_t>totals.value_bytes
+            if length < 0:
+                totals.value_nulls += 1
+                value_starts[row] = -1
+            else:
+                value_starts[row] = <int32_t>(at - base)
+                totals.value_bytes += length
+                at += length
+
+            at = get_varint(at, stop, &number, 32)
+            if at == NULL or number < 0 or number > (stop - at) // 2:
+                break
+            if number:
+                at = scan_headers(at, stop, number, &totals)
+            if at != stop:
+                break
+            row += 1
+        key_offsets[row] = <int32_t>totals.key_bytes
+        value_offsets[row] = <int32_t>totals.value_bytes
+    bad = -1 if row == count and at == end else row
+    return bad, totals
+
+
+def gather(const uint8_t[::1] section, const int32_t[::1] starts, const int32_t[::1] offsets, uint8_t[::1] data,
+           uint8_t[::1] validity):
+    """Copies keys or values out of the section; ``validity`` (zeroed bits) may be None."""
+    cdef Py_ssize_t row, count = starts.shape[0]
+    cdef bint nullable = validity is not None
+    cdef const uint8_t* source = &section[0] if section.shape[0] else NULL
+    cdef uint8_t* out = &data[0] if data.shape[0] else NULL
+    with nogil:
+        for row in range(count):
+            if starts[row] < 0:
+                continue
+            if nullable:
+                validity[row >> 3] |= <uint8_t>(1 << (row & 7))
+            if offsets[row + 1] > offsets[row]:
+                memcpy(out + offsets[row], source + starts[row], offsets[row + 1] - offsets[row])
+
+
+cdef inline const uint8_t* copy_field(const uint8_t* at, const uint8_t* end, uint8_t* out, int32_t* used,
+                                      bint* null) noexcept nogil:
+    cdef int64_t length = 0
+    at = get_varint(at, end, &length, 32)
+    null[0] = length < 0
+    if length > 0:
+        memcpy(out + used[0], at, length)
+        used[0] += <int32_t>length
+        at += length
+    return at
+
+
+def gather_headers(const uint8_t[::1] section, int32_t[::1] lists, uint8_t[::1] names, int32_t[::1] name_offsets,
+                   uint8_t[::1] values, int32_t[::1] value_offsets, uint8_t[::1] validity):
+    """Copies all headers out of the section; ``validity`` (zeroed bits) is that of their values."""
+    cdef Py_ssize_t row, count = lists.shape[0] - 1
+    cdef const uint8_t* at = &section[0]
+    cdef const uint8_t* end = at + section.shape[0]
+    cdef uint8_t* name_out = &names[0] if names.shape[0] else NULL
+    cdef uint8_t* value_out = &values[0] if values.shape[0] else NULL
+    cdef int64_t number = 0, header
+    cdef int32_t total = 0, name_used = 0, value_used = 0
+    cdef bint null = False
+    with nogil:
+        for row in range(count):
+            lists[row] = total
+            at = get_varint(at, end, &number, 32)       # length
+            at = get_varint(at + 1, end, &number, 64)   # after the attributes, the timestamp
+            at = get_varint(at, end, &number, 32)       # offset
+            at = get_varint(at, end, &number, 32)       # key
+            at = get_varint(at + (number if number > 0 else 0), end, &number, 32)     # value
+            at = get_varint(at + (number if number > 0 else 0), end, &number, 32)     # header count
+            for header in range(number):
+                name_offsets[total] = name_used
+                value_offsets[total] = value_used
+                at = copy_field(at, end, name_out, &name_used, &null)
+                at = copy_field(at, end, value_out, &value_used, &null)
+                if not null:
+                    validity[total >> 3] |= <uint8_t>(1 << (total & 7))
+                total += 1
+        lists[count] = total
+        name_offsets[total] = name_used
+        value_offsets[total] = value_used
+
+
+# ---- keys
+
+cdef uint32_t MULTIPLIER = 0x5BD1E995
+
+
+cdef inline uint32_t murmur2_of(const uint8_t* at, int64_t length) noexcept nogil:
+    """Austin Appleby's MurmurHash2, 32 bit, with Kafka's seed."""
+    cdef uint32_t mixed = <uint32_t>0x9747B28C ^ <uint32_t>length, part
+    while length >= 4:
+        part = at[0] | (<uint32_t>at[1] << 8) | (<uint32_t>at[2] << 16) | (<uint32_t>at[3] << 24)
+        part *= MULTIPLIER
+        part = (part ^ (part >> 24)) * MULTIPLIER
+        mixed = (mixed * MULTIPLIER) ^ part
+        at += 4
+        length -= 4
+    if length == 3:
+        mixed ^= <uint32_t>at[2] << 16
+    if length >= 2:
+        mixed ^= <uint32_t>at[1] << 8
+    if length >= 1:
+        mixed = (mixed ^ at[0]) * MULTIPLIER
+    mixed = (mixed ^ (mixed >> 13)) * MULTIPLIER
+    return mixed ^ (mixed >> 15)
+
+
+def murmur2(owner, addresses, int32_t[::1] out):
+    """Kafka's hash of each key of a column without nulls, as signed 32-bit numbers."""
+    cdef Binary keys
+    cdef Py_ssize_t row
+    set_column(&keys, addresses)
+    with nogil:
+        for row in range(out.shape[0]):
+            out[row] = <int32_t>murmur2_of(
+                keys.data + offset_of(&keys, row), offset_of(&keys, row + 1) - offset_of(&keys, row)
+            )

@@ -1,4 +1,4 @@
-"""Arrow binary arrays as the flat buffers that kernels walk, and back. No row is touched in Python."""
+"""Arrow arrays as the raw buffers that kernels walk, and back. No row is touched in Python."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ import pyarrow as pa
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
-_EMPTY = np.zeros(0, np.uint8)
+_NARROW = (pa.binary(), pa.string())
+_WIDE = (pa.large_binary(), pa.large_string())
+_NOWHERE = np.zeros(2, np.int64)  # the offsets of an array without rows, which Arrow may leave out
 
 
-class Flat(NamedTuple):
-    """``data[offsets[i]:offsets[i + 1]]`` is row i; ``nulls`` has a byte for each row (1 = null) or is None."""
+class Addresses(NamedTuple):
+    """Where the buffers of a column lie; they live as long as the array does."""
 
-    data: Bytes
-    offsets: Numbers
-    nulls: Bytes | None
+    data: int
+    offsets: int
+    validity: int  # 0: no row is null
+    first: int  # row 0 of the array is this one of the buffers
+    wide: bool  # offsets of 64 bits
 
 
-def flat(array: pa.Array) -> Flat:
-    """The buffers of a binary, string, large_binary or large_string array; other types are cast to large_binary."""
+def as_binary(array: Any) -> pa.Array:
+    """``array`` itself if it is binary, text or a large kind of these; else cast to large binary."""
     if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    wide = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
-    if not wide and not pa.types.is_binary(array.type) and not pa.types.is_string(array.type):
-        array, wide = array.cast(pa.large_binary()), True
-    _, offsets, data = array.buffers()
-    count = len(array)
-    if count == 0 or offsets is None:
-        return Flat(_EMPTY, np.zeros(count + 1, np.int64), None)
-    numbers = np.frombuffer(offsets, np.int64 if wide else np.int32)[array.offset : array.offset + count + 1]
-    content = np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY
-    return Flat(content, numbers.astype(np.int64, copy=False), nulls_of(array))
+        array = array.cast(pa.large_binary()).combine_chunks()
+    return array if array.type in _NARROW or array.type in _WIDE else array.cast(pa.large_binary())
 
 
-def nulls_of(array: pa.Array) -> Bytes | None:
-    """A byte for each row, 1 where it is null; None where none is."""
-    if not array.null_count:
-        return None
-    found: Any = array.is_null().cast(pa.uint8()).to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(found, np.uint8)
+def addresses(array: pa.Array) -> Addresses:
+    """Of a binary or text array (large or not), or of a list array."""
+    buffers = array.buffers()
+    validity, offsets = buffers[0], buffers[1]
+    data = buffers[2] if len(buffers) == 3 else None
+    if offsets is None or not offsets.size:
+        return Addresses(0, _NOWHERE.ctypes.data, 0, 0, array.type in _WIDE)
+    return Addresses(
+        data.address if data is not None else 0,
+        offsets.address,
+        validity.address if validity is not None and array.null_count else 0,
+        array.offset,
+        array.type in _WIDE,
+    )
 
 
-def binary_array(offsets: npt.NDArray[Any], data: Bytes, valid: Bytes | None, *, text: bool = False) -> pa.Array:
-    """A binary (or large, by the width of ``offsets``) array over these buffers; in ``valid`` 1 is not null."""
-    wide = offsets.dtype == np.int64
-    kinds = {(False, False): pa.binary(), (True, False): pa.large_binary(), (False, True): pa.string()}
-    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(kinds[wide, text], len(offsets) - 1, buffers)
+def binary_array(offsets: npt.NDArray[Any], data: Bytes, validity: Bytes | None) -> pa.Array:
+    """A binary (or large, by the width of ``offsets``) array over these buffers; ``validity`` is a bitmap."""
+    kind = pa.large_binary() if offsets.dtype == np.int64 else pa.binary()
+    bitmap = None if validity is None else pa.py_buffer(validity)
+    return pa.Array.from_buffers(kind, len(offsets) - 1, [bitmap, pa.py_buffer(offsets), pa.py_buffer(data)])

@@ -21,8 +21,10 @@ MAGIC = 2
 CRC_START = 21  # what the CRC covers begins here: the attributes
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-_PLACE = struct.Struct(">qii")  # base offset, length, leader epoch: the length is not patched
-_CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+_CRC_AT = 17
+_MAX_TIMESTAMP_AT = 35
+_LAST_OFFSET = 2**63 - 1
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 CODEC_MASK = 0x07
 LOG_APPEND_TIME = 0x08
@@ -61,9 +63,9 @@ class BatchHeader:
     def codec(self) -> str:
         """``none``, ``gzip``, ``snappy``, ``lz4`` or ``zstd``; raises ``UnsupportedBatch`` for a number beyond."""
         number = self.attributes & CODEC_MASK
-        if number >= len(_CODECS):
+        if number >= len(CODECS):
             raise UnsupportedBatch(f"batch at offset {self.base_offset}: unknown compression codec {number}")
-        return _CODECS[number]
+        return CODECS[number]
 
     @property
     def log_append_time(self) -> bool:
@@ -96,12 +98,38 @@ def read_header(buffer: Any, position: int = 0) -> BatchHeader:
     if len(buffer) - position < HEADER_BYTES:
         raise CorruptBatch(f"no whole batch header at byte {position}", position=position)
     fields = _HEADER.unpack_from(buffer, position)
-    length, magic, last_delta, count = fields[1], fields[3], fields[6], fields[12]
+    base_offset, length, magic, last_delta, count = fields[0], fields[1], fields[3], fields[6], fields[12]
     if magic != MAGIC:
         raise CorruptBatch(f"batch at byte {position} has magic {magic}, not {MAGIC}", position=position)
-    if length < HEADER_BYTES - LOG_OVERHEAD or last_delta < 0 or count < 0 or count > last_delta + 1 or fields[0] < 0:
+    if (
+        length < HEADER_BYTES - LOG_OVERHEAD
+        or not 0 <= base_offset <= _LAST_OFFSET - max(last_delta, 0)
+        or not 0 <= count <= last_delta + 1
+    ):
         raise CorruptBatch(f"batch at byte {position} has a length or count that cannot be true", position=position)
-    return BatchHeader(fields[0], length + LOG_OVERHEAD, *fields[2:])
+    return BatchHeader(base_offset, length + LOG_OVERHEAD, *fields[2:])
+
+
+def write_header(buffer: Any, header: BatchHeader, position: int = 0) -> None:
+    """Writes ``header`` before records that stand there already, and the CRC of it all (``header.crc`` is ignored)."""
+    _HEADER.pack_into(
+        buffer,
+        position,
+        header.base_offset,
+        header.size_bytes - LOG_OVERHEAD,
+        header.leader_epoch,
+        header.magic,
+        0,
+        header.attributes,
+        header.last_offset_delta,
+        header.base_timestamp,
+        header.max_timestamp,
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+        header.record_count,
+    )
+    _seal(buffer, position, header.size_bytes)
 
 
 def check_crc(buffer: Any, header: BatchHeader, position: int = 0) -> None:
@@ -126,19 +154,18 @@ def whole_batches(buffer: Any, position: int = 0) -> Iterator[tuple[int, BatchHe
 
 def place(buffer: Any, position: int, base_offset: int, leader_epoch: int = 0) -> None:
     """Sets base offset and leader epoch, which stand outside the CRC."""
-    length = struct.unpack_from(">i", buffer, position + 8)[0]
-    _PLACE.pack_into(buffer, position, base_offset, length, leader_epoch)
+    struct.pack_into(">q", buffer, position, base_offset)
+    struct.pack_into(">i", buffer, position + LOG_OVERHEAD, leader_epoch)
 
 
 def stamp_log_append_time(buffer: Any, position: int, timestamp_ms: int) -> None:
     """Makes ``timestamp_ms`` the time of all records, as ``message.timestamp.type=LogAppendTime`` asks."""
     header = read_header(buffer, position)
     struct.pack_into(">h", buffer, position + CRC_START, header.attributes | LOG_APPEND_TIME)
-    struct.pack_into(">q", buffer, position + 35, timestamp_ms)
-    seal(buffer, position, header.size_bytes)
+    struct.pack_into(">q", buffer, position + _MAX_TIMESTAMP_AT, timestamp_ms)
+    _seal(buffer, position, header.size_bytes)
 
 
-def seal(buffer: Any, position: int, size_bytes: int) -> None:
-    """Writes the CRC of the batch that stands at ``position``."""
+def _seal(buffer: Any, position: int, size_bytes: int) -> None:
     crc = crc32c.crc32c(memoryview(buffer)[position + CRC_START : position + size_bytes])
-    struct.pack_into(">I", buffer, position + 17, crc)
+    struct.pack_into(">I", buffer, position + _CRC_AT, crc)

@@ -20,7 +20,8 @@ class RecordColumns:
     ``keys``     like ``values``, or None where no record has a key
     ``headers``  ``HEADERS``, or None where no record has one
     ``common_headers``  written before each record's own; decoding puts them into ``headers``
-    ``offsets``  int64, set by decoding (a compacted batch has gaps); encoding counts from the base offset
+    ``offsets``  int64; set by decoding (a compacted batch has gaps). Encoding keeps them if set, else counts from the
+    base offset
     """
 
     values: pa.Array

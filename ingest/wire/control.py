@@ -11,11 +11,12 @@ import struct
 from typing import Any
 
 from ingest.errors import CorruptBatch
-from ingest.wire.batch import CONTROL, HEADER_BYTES, TRANSACTIONAL, BatchHeader, seal
+from ingest.wire.batch import CONTROL, HEADER_BYTES, MAGIC, TRANSACTIONAL, BatchHeader, write_header
+from ingest.wire.varint import encode_varint, read_varint
 
-_RECORD = struct.Struct(">bbbbbhhbhib")
-_MARKER_BYTES = HEADER_BYTES + _RECORD.size
-_HEADER = struct.Struct(">qiibIhiqqqhii")
+_KEY = struct.Struct(">hh")
+_VALUE = struct.Struct(">hi")
+_VERSION = 0
 
 
 class Marker(enum.IntEnum):
@@ -34,25 +35,41 @@ def encode_marker(
     base_offset: int = 0,
 ) -> bytearray:
     """One control batch with one marker."""
-    batch = bytearray(_MARKER_BYTES)
-    length = _MARKER_BYTES - 12
-    _HEADER.pack_into(
-        batch, 0, base_offset, length, 0, 2, 0, TRANSACTIONAL | CONTROL, 0, timestamp_ms, timestamp_ms,
-        producer_id, producer_epoch, -1, 1,
-    )  # fmt: skip
-    # The varints (zigzag) of a record's length, timestamp delta, offset delta, key length, value length, header count.
-    _RECORD.pack_into(
-        batch, HEADER_BYTES, (_RECORD.size - 1) << 1, 0, 0, 0, 4 << 1, 0, kind, 6 << 1, 0, coordinator_epoch, 0
+    key, value = _KEY.pack(_VERSION, kind), _VALUE.pack(_VERSION, coordinator_epoch)
+    # attributes, timestamp delta and offset delta before, header count behind: all 0
+    body = b"\0\0\0" + encode_varint(len(key)) + key + encode_varint(len(value)) + value + b"\0"
+    batch = bytearray(HEADER_BYTES) + encode_varint(len(body)) + body
+    header = BatchHeader(
+        base_offset=base_offset,
+        size_bytes=len(batch),
+        leader_epoch=0,
+        magic=MAGIC,
+        crc=0,
+        attributes=TRANSACTIONAL | CONTROL,
+        last_offset_delta=0,
+        base_timestamp=timestamp_ms,
+        max_timestamp=timestamp_ms,
+        producer_id=producer_id,
+        producer_epoch=producer_epoch,
+        base_sequence=-1,
+        record_count=1,
     )
-    seal(batch, 0, _MARKER_BYTES)
+    write_header(batch, header)
     return batch
 
 
 def decode_marker(buffer: Any, header: BatchHeader, position: int = 0) -> Marker:
     """The marker of a control batch; raises ``CorruptBatch`` for anything else."""
-    if not header.is_control or header.size_bytes < _MARKER_BYTES:
+    end = position + header.size_bytes
+    if not header.is_control or end > len(buffer):
         raise CorruptBatch(f"batch at byte {position} holds no marker", position=position)
-    kind = struct.unpack_from(">h", buffer, position + HEADER_BYTES + 7)[0]
-    if kind not in (Marker.ABORT, Marker.COMMIT):
-        raise CorruptBatch(f"batch at byte {position} holds a marker of unknown type {kind}", position=position)
-    return Marker(kind)
+    try:
+        _, at = read_varint(buffer, position + HEADER_BYTES, end, 32)
+        _, at = read_varint(buffer, at + 1, end, 64)
+        _, at = read_varint(buffer, at, end, 32)
+        key_size, at = read_varint(buffer, at, end, 32)
+        if not _KEY.size <= key_size <= end - at:
+            raise ValueError(key_size)
+        return Marker(_KEY.unpack_from(buffer, at)[1])
+    except ValueError as error:
+        raise CorruptBatch(f"batch at byte {position} holds no marker that is known", position=position) from error
