@@ -20,12 +20,13 @@ from ingest.runtime import dead_letters
 from ingest.runtime.partitioning import Partitioner, with_key
 from ingest.runtime.plan import SourcePlan
 from ingest.runtime.task_setting import TaskSetting
-from ingest.runtime.topics import BATCH_OVERHEAD_BYTES, max_message_bytes, record_sizes
+from ingest.runtime.topics import BATCH_OVERHEAD_BYTES, common_headers_size, max_message_bytes, record_sizes
 from ingest.runtime.transform_chain import Refusal, States, TransformChain, refusal_of
 
 if TYPE_CHECKING:
     from ingest.transforms.sql import Expression
 
+_SPARE_BYTES = BATCH_OVERHEAD_BYTES // 2
 MAX_AHEAD_MS = 3_600_000
 """How far a parsed time may lie ahead of the clock and still be the record's timestamp."""
 
@@ -146,7 +147,8 @@ class SourceBatches:
 
 def _without_large(records: Records, limit: int) -> tuple[Records, Sequence[Refusal]]:
     """Takes out records that are too large because of their key or headers; formats look at values only."""
-    if records.nbytes + BATCH_OVERHEAD_BYTES <= limit or not len(records) or records.rows is None:
+    plain = records.key is None and records.headers is None and common_headers_size(records) < _SPARE_BYTES
+    if plain or records.rows is None or not len(records):
         return records, ()
     sizes = record_sizes(records).to_numpy(zero_copy_only=False) + BATCH_OVERHEAD_BYTES
     large = sizes > limit

@@ -80,12 +80,16 @@ class Worker:
         self._status_file = StatusFile(status_folder, plan.pipeline, environment.disk) if status_folder else None
         self._changed = threading.Event()
         self._draining = threading.Event()
+        self._draining_letters = threading.Event()
         self._stop_by_ms: int | None = None
         self._stop_timeout_ms: int | None = None
         self._state: WorkerState = "new"
         self._started_ms = 0
         self._sources = [task for source in plan.sources for task in self._source_tasks(source)]
         self._sinks = [self._sink_task(sink) for sink in plan.sinks]
+        self._letter_sinks = [
+            task for task, sink in zip(self._sinks, plan.sinks, strict=True) if plan.errors_topic in sink.topics
+        ]
 
     @property
     def tasks(self) -> list[SupervisedTask]:
@@ -159,7 +163,14 @@ class Worker:
             for task in self.tasks:
                 task.request_stop()
         if self._until_caught_up and all(task.state == "done" for task in self._sources):
-            self._draining.set()
+            self._drain()
+
+    def _drain(self) -> None:
+        """Sinks that read the dead letters drain last, for the others may still write some."""
+        self._draining.set()
+        others = [task for task in self._sinks if task not in self._letter_sinks]
+        if all(task.state == "done" for task in others):
+            self._draining_letters.set()
 
     def _ended(self) -> bool:
         if all(task.state in ENDED for task in self.tasks):
@@ -243,7 +254,9 @@ class Worker:
 
     def _run_sink(self, sink: SinkPlan, progress: Progress, stopping: threading.Event) -> Literal["done", "stopped"]:
         task = sink.connector.task()
-        return SinkLoop(self._setting, sink, task, progress, stopping=stopping, draining=self._draining).run()
+        letters = self._setting.plan.errors_topic in sink.topics
+        draining = self._draining_letters if letters else self._draining
+        return SinkLoop(self._setting, sink, task, progress, stopping=stopping, draining=draining).run()
 
 
 def _compiled(key: str | None) -> Expression | None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.connectors import HEADERS, TIMESTAMP, DeadLetter, DeadRecords, Origin, Records
@@ -108,6 +108,7 @@ def test_a_sinks_letter_names_the_record_in_the_hub():
 HEADER = st.fixed_dictionaries({"key": st.text(max_size=3), "value": st.none() | st.binary(max_size=3)})
 
 
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.tuples(st.none() | st.lists(HEADER, max_size=3), st.binary(max_size=3)), min_size=1, max_size=8),
     cut=st.integers(0, 3),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from ingest.errors import ConnectorError, UsageError
+from ingest.runtime.plan import SinkPlan
 from ingest.runtime.status_file import read_status
 from ingest.runtime.worker import Worker
 
@@ -107,21 +109,20 @@ def test_a_failing_sink_stops_its_source(world):
 
 
 def test_a_task_that_does_not_stop_is_told_by_name(world, started):
-    release = threading.Event()
-
-    class Stubborn(world.System):
-        def __len__(self):
-            return 1
+    release, blocked = threading.Event(), threading.Event()
 
     class StubbornSource(world.SystemSource):
         def tasks(self, most):
             (task,) = super().tasks(most)
-            task.poll = lambda: release.wait(PATIENCE_S) and None
+            task.poll = self.poll
             return [task]
 
-    plan = world.plan(world.System([]), source={"connector": StubbornSource(world.System([]))})
-    worker = started(plan)
-    eventually(lambda: worker.tasks[0].state == "running")
+        def poll(self):
+            blocked.set()
+            release.wait(PATIENCE_S)
+
+    worker = started(world.plan(world.System([]), source={"connector": StubbornSource(world.System([]))}))
+    assert blocked.wait(PATIENCE_S)
     worker.stop(timeout_ms=50)
     outcome = ended(worker)
     release.set()
@@ -164,6 +165,14 @@ def test_a_failure_is_in_the_status(world, tmp_path):
     Worker(world.hub, plan, until_caught_up=True, status_folder=tmp_path).run()
     (task,) = read_status(tmp_path, "p")["tasks"]
     assert (task["state"], task["last_error"]) == ("failed", "no such file")
+
+
+def test_a_sink_of_the_dead_letters_gets_those_of_the_other_sinks_in_the_same_run(world):
+    letters, target = world.Target(), world.Target(commit_every=1000, refuse=lambda value: value == "row 3")
+    plan = world.plan(world.System(texts(5)), target)
+    reads_letters = SinkPlan("letters", world.TargetSink(letters), ["p.dead"])
+    assert world.run(replace(plan, sinks=[reads_letters, *plan.sinks])).state == "done"
+    assert letters.rows == [b"row 3"]
 
 
 def test_a_pipeline_of_nothing_is_done_at_once(world):
