@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ingest.connectors import HEADERS, TIMESTAMP, Records, Rejected
 from ingest.errors import FormatError
 from ingest.formats import ipc
-from ingest.formats.casting import cast_value
+from ingest.formats.casting import cast_value, without_encodings
 from ingest.formats.format import (
     MAX_RECORD_BYTES,
     Decoded,
@@ -43,6 +43,12 @@ class ArrowFormat(Format):
     def encode(
         self, records: Records, *, schema: pa.Schema | None = None, max_bytes: int = MAX_RECORD_BYTES
     ) -> Encoded:
+        if not pa.types.is_struct(records.value.type):
+            raise FormatError(
+                f"the format arrow takes columns, and the value is {records.value.type}",
+                hint="parse it first, or give the topic the format lines or bytes",
+                format=self.name,
+            )
         refused: list[Rejected] = []
         kept = np.arange(len(records))
         if schema is not None:
@@ -50,6 +56,9 @@ class ArrowFormat(Format):
             records, kept = remaining(records, kept, refused)
             records = records.with_value(value)
         rows = _row_batch(with_binary_keys(records))
+        if ipc.size_bytes(rows) > min(max_bytes, _PART_BYTES):
+            # Each part would carry a dictionary whole.
+            rows = _row_batch(with_binary_keys(records.with_value(without_encodings(records.value))))
         parts: list[pa.RecordBatch] = []
         for start, part in _parts(rows, max_bytes):
             if part is None:

@@ -7,6 +7,8 @@ import pyarrow as pa
 VALUE, KEY, ROW_TIMESTAMP, ROW_HEADERS = "value", "key", "timestamp", "headers"
 _MARK = b"ingest.rows"
 _VERSION = b"1"
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""Arrow takes a stream that is cut between two messages for a whole one; ours always end with this."""
 
 
 def mark(schema: pa.Schema) -> pa.Schema:
@@ -43,6 +45,8 @@ def read(stream: pa.Buffer) -> pa.RecordBatch:
     with pa.ipc.open_stream(stream) as reader:
         table = reader.read_all()
     if table.schema.metadata and table.schema.metadata.get(_MARK) == _VERSION:
+        if not bytes(stream[-len(_END) :]) == _END:
+            raise ValueError("its end is missing")
         batch = _one_batch(table)
     else:
         whole = _one_batch(table)

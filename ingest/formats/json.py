@@ -20,7 +20,8 @@ from ingest.formats.format import (
     with_binary_keys,
     without_large,
 )
-from ingest.formats.json_inference import infer_schema
+from ingest.formats.json_inference import explained, infer_schema
+from ingest.formats.json_twin import NO_COLUMN
 from ingest.formats.rows import mask_without, remaining, with_reasons
 from ingest.formats.untouched import as_binary
 
@@ -59,8 +60,12 @@ class JsonFormat(Format):
         values = as_binary(records.value, self.name)
         if schema is None:
             schema = infer_schema(values)
-        column, reasons = json_codec.decode(values, pa.struct(list(schema)))
+        kind = pa.struct(list(schema))
+        column, reasons = json_codec.decode(values, kind)
         if not reasons:
             return Decoded(records.with_value(column))
+        for row, reason in reasons.items():
+            if reason.endswith(NO_COLUMN):
+                reasons[row] = explained(values[row].as_py(), kind, reason)
         kept = records.with_value(column).filter(pa.array(mask_without(len(records), reasons)))
         return Decoded(kept, with_reasons(np.arange(len(records)), reasons, "DecodeFailed"))

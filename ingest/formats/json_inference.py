@@ -39,6 +39,15 @@ def infer_schema(values: pa.Array, known: pa.Schema | None = None) -> pa.Schema:
     return pa.schema(list(kind), metadata=known.metadata if known is not None else None)
 
 
+def explained(value: bytes, kind: pa.StructType, reason: str) -> str:
+    """Why the topic has no such column: its own schema does not grow for a value that clashes, or is too much."""
+    try:
+        found = join(kind, type_of_object(value, kind))
+    except (NotJson, Clash) as error:
+        return str(error)
+    return reason if count_fields(found) <= MAX_FIELDS else f"{reason}, and may not have more than {MAX_FIELDS}"
+
+
 def _widened(kind: pa.DataType, value: bytes) -> pa.DataType:
     try:
         found = join(kind, type_of_object(value, kind))

@@ -33,6 +33,9 @@ _WIDE = Context(prec=160)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
+NO_COLUMN = "the topic has no such column"
+
+
 class Unfit(ValueError):
     """A value that its column, or JSON, cannot hold; the message is the reason."""
 
@@ -218,7 +221,7 @@ def _struct_reader(kind: pa.StructType) -> Reader:
             raise Unfit(f"{path}: {kind_of(value)} where an object is expected")
         extra = next((name for name in value if name not in readers), None)
         if extra is not None:
-            raise Unfit(f"{below(path, extra)}: the topic has no such column")
+            raise Unfit(f"{below(path, extra)}: {NO_COLUMN}")
         found = {}
         for name, (read_field, nullable) in readers.items():
             item = value.get(name)
