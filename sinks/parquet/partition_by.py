@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _CUTS = ("year", "month", "day", "hour")
+_CUT = re.compile(rf"({'|'.join(_CUTS)})\s*\(")
 _FORM = re.compile(r"^\s*(?:(?P<cut>[A-Za-z_]+)\s*\((?P<inner>.+)\)|(?P<plain>.+?))(?:\s+as\s+(?P<key>\S+))?\s*$")
 
 
@@ -38,8 +39,8 @@ def parse(text: str) -> PartitionField:
     column = (match["inner"] if cut else plain).strip()
     if cut and cut.lower() not in _CUTS:
         raise ValueError(f"{cut} is not known in partition_by; there are {', '.join(_CUTS)}")
-    if not column:
-        raise ValueError(f"{text!r} names no column")
+    if not column or (not cut and _CUT.match(column)):
+        raise ValueError(f"{text!r} is not complete; write for example day(timestamp)")
     cut = cut.lower() if cut else None
     return PartitionField(column, cut, match["key"] or cut or column)
 

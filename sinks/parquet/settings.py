@@ -56,6 +56,7 @@ class ParquetSettings(Settings):
     )
     storage_options: Hidden = Field(
         default_factory=dict,
+        repr=False,
         description="Passed to the fsspec file system: `key`, `secret`, `endpoint_url`, ... Never printed.",
     )
     single_writer: bool = Field(

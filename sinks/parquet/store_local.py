@@ -57,10 +57,12 @@ class LocalDraft(Draft):
 
 
 class LocalStore(Store):
-    """``root`` need not exist yet. ``single_writer`` lets a file system without hard links do."""
+    """``root`` need not exist yet; of the folders above it those below ``base_folder`` may be its own.
+    ``single_writer`` lets a file system without hard links do."""
 
-    def __init__(self, root: Path, disk: Disk, *, single_writer: bool = False) -> None:
+    def __init__(self, root: Path, disk: Disk, *, base_folder: Path, single_writer: bool = False) -> None:
         self._root = root
+        self._top = base_folder if base_folder in root.parents else root.parent
         self._disk = disk
         self._single_writer = single_writer
         self._settled: set[Path] = set()
@@ -172,29 +174,28 @@ class LocalStore(Store):
             yield from names if below == "." else (f"{below}/{name}" for name in names)
 
     def _make_folder(self, folder: Path) -> None:
-        if folder in self._settled:
+        """Makes what is missing; above the table each folder's name is durable before it is used."""
+        if folder in self._settled or folder.is_dir():
             return
         with storage(folder, "make the folder"):
+            missing_above = [path for path in (self._root, *self._root.parents) if not path.exists()]
+            for path in reversed(missing_above):
+                path.mkdir(exist_ok=True)
+                self._disk.sync_folder(path.parent)
             folder.mkdir(parents=True, exist_ok=True)
 
     def _sync_folders(self, folders: set[Path]) -> None:
         for folder in sorted(folders):
             with storage(folder, "sync the folder"):
                 self._disk.sync_folder(folder)
-            self._settle_ancestors(folder)
+                self._settle_name(folder)
 
-    def _settle_ancestors(self, folder: Path) -> None:
+    def _settle_name(self, folder: Path) -> None:
+        """The folder's own name, and those above it as far as this table, or a run that was cut off, made them."""
         for child in (folder, *folder.parents):
-            if child in self._settled or child.parent == child:
+            if child in self._settled or child == self._top:
                 return
-            with storage(child.parent, "sync the folder"):
-                try:
-                    self._disk.sync_folder(child.parent)
-                except PermissionError:
-                    # folders above the table that this user may not read are not of our making
-                    if self._root.is_relative_to(child.parent) and child.parent != self._root:
-                        return
-                    raise
+            self._disk.sync_folder(child.parent)
             self._settled.add(child)
 
     def _write_durably(self, path: Path, content: bytes) -> None:

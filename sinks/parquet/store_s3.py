@@ -69,7 +69,7 @@ class S3Draft(Draft):
 
 
 class S3Store(Store):
-    """``root`` is ``bucket/prefix`` in ``filesystem``, which is s3fs."""
+    """``root`` is ``bucket/prefix`` in ``filesystem``, which is s3fs without its cache of listings."""
 
     def __init__(self, filesystem: Any, root: str) -> None:
         self._filesystem = filesystem
@@ -86,7 +86,10 @@ class S3Store(Store):
 
     def check(self) -> None:
         with self._answering(""):
-            self._filesystem.call_s3("head_bucket", Bucket=self._bucket)
+            try:
+                self._filesystem.call_s3("head_bucket", Bucket=self._bucket)
+            except FileNotFoundError as error:
+                raise self._no_bucket() from error
 
     def draft(self, path: str, writer: str) -> Draft:
         return S3Draft(path, self)
@@ -103,11 +106,11 @@ class S3Store(Store):
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(upload.etags, 1)]
         try:
             self.call("complete_multipart_upload", file.path, UploadId=upload.id, MultipartUpload={"Parts": parts})
-        except (SystemUnavailable, ConnectorError) as error:
+        except (FileNotFoundError, SystemUnavailable) as error:
             # an answer that was lost, or another process that finished the same commit: what is there decides
             if is_published(self, file):
                 return
-            if _code(error) == "NoSuchUpload":
+            if isinstance(error, FileNotFoundError) or not self._is_uploading(file.path, upload):
                 raise missing(self, file) from error
             raise
         if not is_published(self, file):
@@ -119,7 +122,7 @@ class S3Store(Store):
     def put_if_absent(self, path: str, content: bytes, writer: str) -> bool:
         try:
             self.call("put_object", path, Body=content, IfNoneMatch="*")
-        except (SystemUnavailable, ConnectorError) as error:
+        except SystemUnavailable as error:
             # 412: it is there. Anything else may have landed all the same: what is there decides.
             found = self.read(path)
             if found is None:
@@ -141,7 +144,7 @@ class S3Store(Store):
     def names(self, folder: str) -> list[str]:
         with self._answering(folder):
             try:
-                found = self._filesystem.ls(self._full(folder), detail=False, refresh=True)
+                found = self._filesystem.ls(self._full(folder), detail=False)
             except FileNotFoundError:
                 return []
         return sorted(name for name in (path.rstrip("/").rpartition("/")[2] for path in found) if name)
@@ -156,7 +159,6 @@ class S3Store(Store):
 
     def data_files(self) -> Iterator[str]:
         with self._answering(""):
-            self._filesystem.invalidate_cache()
             found = self._filesystem.find(self._full(""))
         for path in found:
             below = path.removeprefix(f"{self._bucket}/{self._prefix}")
@@ -176,8 +178,14 @@ class S3Store(Store):
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import FSSpecHandler, PyFileSystem
 
-        self._filesystem.invalidate_cache()
         return PyFileSystem(FSSpecHandler(self._filesystem)), self._full("")
+
+    def _is_uploading(self, path: str, upload: Upload) -> bool:
+        try:
+            self.call("list_parts", path, UploadId=upload.id)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _uploads(self) -> Iterator[OpenUpload]:
         more: dict[str, Any] = {}
@@ -192,6 +200,9 @@ class S3Store(Store):
                 return
             more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
+    def _no_bucket(self) -> ConnectorError:
+        return ConnectorError(f"there is no bucket {self._bucket}", hint="create it, or correct the url")
+
     def _key(self, path: str) -> str:
         return f"{self._prefix}{path}"
 
@@ -205,8 +216,7 @@ class S3Store(Store):
             yield
         except FileNotFoundError as error:
             if _code(error) == "NoSuchBucket":
-                message = f"there is no bucket {self._bucket}"
-                raise ConnectorError(message, hint="create it, or correct the url") from error
+                raise self._no_bucket() from error
             raise
         except PermissionError as error:
             hint = "check the credentials and the rights of their user"

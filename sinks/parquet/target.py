@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ def open_store(
     if scheme in _LOCAL:
         from ingest.sinks.parquet.store_local import LocalStore
 
-        root = (base_folder / Path(path).expanduser()).absolute()
-        return LocalStore(root, environment.disk, single_writer=single_writer)
+        base_folder = base_folder.absolute()
+        root = Path(os.path.normpath(base_folder / Path(path).expanduser()))
+        return LocalStore(root, environment.disk, base_folder=base_folder, single_writer=single_writer)
     filesystem, root_path = _fsspec(url, scheme, storage_options or {})
     if scheme in _S3:
         from ingest.sinks.parquet.store_s3 import S3Store
@@ -64,6 +66,8 @@ def _parted(url: str) -> tuple[str, str]:
 def _fsspec(url: str, scheme: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     import fsspec
 
+    # a cached listing does not know what this very process, or another one, has written since
+    options = {"use_listings_cache": False, **options} if scheme in _S3 else dict(options)
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:

@@ -79,7 +79,7 @@ class TopicColumns:
         kept = self._storable.kept(batch)
         if kept.schema.equals(self.schema):
             return Fitted(kept, rows, refused)
-        return self._cast(kept, batch.num_rows, rows, refused)
+        return self._cast(kept, count if rows is None else len(rows), rows, refused)
 
     def _cast(self, batch: pa.RecordBatch, count: int, rows: np.ndarray | None, refused: list[Refusal]) -> Fitted:
         assert self.schema is not None

@@ -5,38 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+from lake import ParquetContract
 
-from ingest.connectors.testing import SinkContract
 from ingest.sinks.parquet.connector import ParquetSink
 from ingest.sinks.parquet.settings import ParquetSettings
-
-FAIL_POINTS = (
-    "parquet.opened",
-    "parquet.strays.removed",
-    "parquet.file.written",
-    "parquet.file.synced",
-    "parquet.manifest.before",
-    "parquet.manifest.put",
-    "parquet.publish.file",
-    "parquet.published",
-)
-
-
-class ParquetContract(SinkContract):
-    """Rows are partitioned, so that a commit has several files."""
-
-    fail_points = FAIL_POINTS
-
-    def value(self, rows: Sequence[str]) -> pa.Array:
-        digits = [str(int(row[-1]) // 5) for row in rows]
-        return pa.StructArray.from_arrays(
-            [pa.array(rows, pa.string()), pa.array(digits, pa.string())], ["row", "digit"]
-        )
-
-    def poison(self) -> pa.Array:
-        return pa.array([{"row": "too long a folder name", "digit": "9" * 300}], self.value(["row-00000"]).type)
 
 
 class TestLocalFolder(ParquetContract):
