@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.connectors import source_contract
+from ingest.connectors.testing import SourceContract
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "write-your-own-connector.md"
 BLOCKS = {
@@ -63,7 +63,7 @@ def test_a_mistake_fails_a_test_of_its_suite(mistake, tmp_path, monkeypatch):
         loaded = types.ModuleType(name)
         monkeypatch.setitem(sys.modules, name, loaded)
         exec(source.replace(right, wrong) if name == module else source, loaded.__dict__)
-    monkeypatch.setattr(source_contract, "_PATIENCE_S", 3)
+    monkeypatch.setattr(sys.modules[SourceContract.__module__], "_PATIENCE_S", 3)
     suite = {"notes_source": "TestNotesSource", "shorten": "TestShorten", "table_sink": "TestTableSink"}[module]
     assert failures(getattr(sys.modules["test_notes"], suite), tmp_path), f"nothing noticed: {mistake}"
 
