@@ -32,8 +32,11 @@ class ManualClock:
     def wait(self, event: threading.Event, timeout_ms: int) -> bool:
         if event.is_set():
             return True
-        self._elapsed_ms += max(timeout_ms, 1)
+        self.advance(max(timeout_ms, 1))
         return False
+
+    def advance(self, by_ms: int) -> None:
+        self._elapsed_ms += by_ms
 
 
 class Tail:

@@ -16,6 +16,11 @@ def family_of(path: str) -> str:
     return os.path.join(folder, name)
 
 
+def are_kin(one: str, other: str) -> bool:
+    """Whether two paths may be turns of one log; old turns are often kept in another folder."""
+    return os.path.basename(family_of(one)) == os.path.basename(family_of(other))
+
+
 def is_turned(path: str) -> bool:
     """Whether the name says that the file was rotated away."""
     return family_of(path) != path

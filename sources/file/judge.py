@@ -21,7 +21,7 @@ import numpy as np
 from ingest.sources.file.candidate import Candidate, heads_agree
 from ingest.sources.file.content import Content
 from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
-from ingest.sources.file.family import family_of
+from ingest.sources.file.family import are_kin, family_of
 from ingest.sources.file.fingerprint import BLOCK_BYTES, Fingerprint
 from ingest.sources.file.handles import Vanished, content_of, open_found
 from ingest.sources.file.head_index import HeadIndex
@@ -75,17 +75,34 @@ class Judge:
         if candidate.check is not None:
             return self._compare(candidate)
         growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
+        verdict = self._continue_lost(candidate, growing)
+        if verdict is not None:
+            return verdict
+        if not any(self._is_copy_of(stream, candidate, growing) for stream in self._standing.alike(candidate.heads)):
+            self._begin(candidate)
+        return False
+
+    def _continue_lost(self, candidate: Candidate, growing: bool) -> bool | None:
+        """Begins to compare the candidate with a lost stream; None if there is none to compare it with."""
         for stream in self._lost_by_length(candidate):
+            if _is_weak(stream) and self._is_explained_otherwise(candidate, stream):
+                return None
             known_short = candidate.short_at == candidate.found.size
             answer = None if known_short else candidate.may_continue(stream.position.fingerprint)
             if answer:
                 candidate.compare_with(stream)
                 return self._compare(candidate)
-            if answer is None and growing:
+            if answer is None and self._may_become_longer(candidate, growing):
                 return False
-        if not self._must_wait_for_original(candidate, growing):
-            self._begin(candidate)
-        return False
+        return None
+
+    def _may_become_longer(self, candidate: Candidate, growing: bool) -> bool:
+        """Whether a file too short to be compared is given time: a live log that grows must not wait for ever
+        because one that is gone began alike; nobody writes records to a compressed one."""
+        assert candidate.content is not None
+        waited_ms = self._roster.moment.now_ms - candidate.first_ms
+        packed = candidate.content.compression != "none"
+        return growing and (packed or waited_ms < self._roster.settings.rotate_wait)
 
     def _has_content(self, candidate: Candidate) -> bool:
         if not candidate.found.size or not self._open(candidate):
@@ -119,7 +136,7 @@ class Judge:
 
     def _lost_by_length(self, candidate: Candidate) -> list[Stream]:
         """Lost streams that ``candidate`` may continue; the one that delivered most first."""
-        refused = candidate.refused
+        refused, path = candidate.refused, candidate.found.path
         lost = [
             stream
             for stream in self._lost.alike(candidate.heads)
@@ -129,7 +146,9 @@ class Judge:
             and heads_agree(candidate.first, stream.position.fingerprint)
             and self._time_fits(candidate, stream)
         ]
-        return sorted(lost, key=lambda stream: -stream.offset)
+        return sorted(
+            lost, key=lambda stream: (_is_weak(stream) and not are_kin(path, stream.position.path), -stream.offset)
+        )
 
     def _time_fits(self, candidate: Candidate, stream: Stream) -> bool:
         """Whether ``candidate`` can be where the stream's content went, by names and times alone.
@@ -139,7 +158,7 @@ class Judge:
         same_name = shown(candidate.found.path) == stream.position.path
         if same_name and stream.position.key == OVERWRITTEN:
             return False
-        if stream.offset >= WEAK_BYTES or candidate.found.key == stream.position.key:
+        if not _is_weak(stream) or candidate.found == stream.last_found:
             return True
         turned_back = family_of(candidate.found.path) == candidate.found.path == family_of(stream.position.path)
         if turned_back and not same_name:
@@ -179,12 +198,20 @@ class Judge:
             return True
         return False
 
-    def _must_wait_for_original(self, candidate: Candidate, growing: bool) -> bool:
-        for stream in self._standing.alike(candidate.heads):
-            leaving = stream.file is not None and stream.file.left_scan is not None
-            if (leaving or growing) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream):
-                return True
-        return False
+    def _is_explained_otherwise(self, candidate: Candidate, lost: Stream) -> bool:
+        """Whether it looks like a turn of a log that stands, rather than of the ``lost`` one."""
+        path = candidate.found.path
+        if are_kin(path, lost.position.path):
+            return False
+        alike = self._standing.alike(candidate.heads)
+        return any(
+            are_kin(path, stream.position.path) and self._is_copy_of(stream, candidate, True) for stream in alike
+        )
+
+    def _is_copy_of(self, stream: Stream, candidate: Candidate, growing: bool) -> bool:
+        """Whether the candidate is to wait for what becomes of the file of ``stream``."""
+        leaving = stream.file is not None and stream.file.left_scan is not None
+        return (leaving or growing) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream)
 
     def _begin(self, candidate: Candidate, fingerprint: Fingerprint | None = None, encoding: str = "") -> None:
         found = candidate.found
@@ -212,6 +239,10 @@ class Judge:
         before = content.read(offset - back, back).copy()
         self._begin(candidate, Fingerprint.beginning_at(offset, candidate.first, before), encoding)
         return False
+
+
+def _is_weak(stream: Stream) -> bool:
+    return stream.offset < WEAK_BYTES
 
 
 def _last_line_end(content: Content, candidate: Candidate, encoding: Encoding, most: int) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ingest.sources.file.candidate import Candidate
 from ingest.sources.file.content import Content, open_content
 from ingest.sources.file.discovery import Discovered, Found, Globs
+from ingest.sources.file.fingerprint import BLOCK_BYTES
 from ingest.sources.file.handles import Vanished, close_quiet, limit_of, open_found
 from ingest.sources.file.position import FilePosition
 from ingest.sources.file.prefix import PrefixCheck
@@ -141,6 +142,7 @@ class Roster:
         taken for a continuation, whatever comes to stand in it."""
         self.following.pop(stream.position.key, None)
         stream.close()
+        stream.last_found = stream.file.found if stream.file is not None and not rewritten else None
         stream.file = None
         stream.lost_scan = self.moment.scan
         stream.replaced_at = stream.replaced_at or self.moment.scan
@@ -212,9 +214,12 @@ class Roster:
         assert stream.file is not None
         stream.file.changed_ms = self.moment.now_ms
         stream.look_again()
-        if not stream.offset or not self.ensure_open(stream):
+        if not self.ensure_open(stream):
             return
         assert stream.content is not None
+        if not stream.offset:
+            stream.first = stream.content.read(0, BLOCK_BYTES).copy()
+            return
         if stream.position.compression != "none":
             if shrunk:
                 stream.check = PrefixCheck(stream.content, stream.position.fingerprint)

@@ -42,7 +42,7 @@ class Stream:
         self.name = name
         self.position = position
         self.first: Bytes = np.empty(0, np.uint8)
-        """The first bytes of the content, where they were seen in this run."""
+        """The first bytes of the file, as long as nothing of it was delivered."""
         self.file: Following | None = None
         self.content: Content | None = None
         self.check: PrefixCheck | None = None
@@ -52,6 +52,8 @@ class Stream:
         self.rest = 0
         """Bytes after the position that are held back because they may go on."""
         self.tried = Flush.HOLD
+        self.last_found: Found | None = None
+        """The file as it was when the stream was lost."""
         self.lost_scan = 0
         self.replaced_at = 0
         """The scan at which its file's name was seen to lead elsewhere."""
@@ -71,8 +73,7 @@ class Stream:
     @property
     def heads(self) -> Mapping[int, int]:
         """Checksums of the content's head, by length."""
-        known = self.position.fingerprint.heads
-        return known if self.offset >= len(self.first) else heads_of(self.first)
+        return self.position.fingerprint.heads if self.offset else heads_of(self.first)
 
     def look_again(self) -> None:
         """The file may have changed: what was known of its end is void."""

@@ -85,7 +85,7 @@ class FileTask(SourceTask):
         if self._caught_up is not None and self._caught_up.is_done(self._known):
             self._end()
         if not self._busy:
-            self._clock.wait(self._wake, min(_LOOK_EVERY_MS, self._until_look_ms()))
+            self._wait()
         return None
 
     def committed(self, positions: Mapping[str, Position | None]) -> None:
@@ -141,6 +141,14 @@ class FileTask(SourceTask):
 
     def _unwoken_gap_ms(self) -> int:
         return max(_LOOK_EVERY_MS, _LOOK_COST * self._cost_ms)
+
+    def _wait(self) -> None:
+        """Until the next look is due; briefly, so that a stop is seen soon."""
+        left_ms = min(_LOOK_EVERY_MS, self._until_look_ms())
+        if left_ms > 0 and self._wake.is_set():
+            self._context.wait(left_ms)
+        elif left_ms > 0:
+            self._clock.wait(self._wake, left_ms)
 
     def _look(self) -> None:
         self._wake.clear()
@@ -208,7 +216,7 @@ class FileTask(SourceTask):
             made = stream.read(budget, self._flush(stream))
         except ContentChanged:
             self._known.lose(stream, rewritten=True)
-            self._wake.set()
+            self._looked_ms = None
             return 0
         except OSError as error:
             stream.close()

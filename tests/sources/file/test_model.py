@@ -153,6 +153,10 @@ class RotatingLogs(RuleBasedStateMachine):
 
 
 RotatingLogs.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 TestRotatingLogs = RotatingLogs.TestCase
