@@ -31,9 +31,16 @@ class Housekeeping:
     """Owned by a store; runs ``publish`` soon after each ``changed``, and the chores when they are due."""
 
     def __init__(
-        self, env: Environment, publish: Callable[[], None], chores: list[Chore], report: Callable[[str], None]
+        self,
+        env: Environment,
+        publish: Callable[[], None],
+        chores: list[Chore],
+        report: Callable[[str], None],
+        fault: Callable[[BaseException], None],
     ) -> None:
+        """``fault`` is told of what no chore may raise: a mistake in the program, which must not stay hidden."""
         self._env = env
+        self._fault = fault
         self._chores = [Chore("publishing the high watermarks", 0, publish), *chores]
         self._report = report
         self._changed = threading.Event()
@@ -58,6 +65,12 @@ class Housekeeping:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._keep_house()
+        except BaseException as fault:
+            self._fault(fault)
+
+    def _keep_house(self) -> None:
         publish, *chores = self._chores
         while not self._stop.is_set():
             if self._env.clock.wait(self._changed, TICK_MS) and not self._env.clock.wait(self._stop, PUBLISH_MS):

@@ -261,7 +261,7 @@ class LogStore:
             Chore("retention and compaction", CLEAN_EVERY_MS, self.clean),
             Chore("writing the checkpoints", CHECKPOINT_EVERY_MS, self.checkpoint),
         ]
-        self._housekeeping = Housekeeping(self.env, self._publish, chores, self._report)
+        self._housekeeping = Housekeeping(self.env, self._publish, chores, self._report, self._syncer.die)
         finish(self._coordinator, books, self._topics.logs_with_ids(), self._report)
         self._publish()
         self._syncer.start()
