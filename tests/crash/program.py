@@ -12,14 +12,14 @@ INGEST = [sys.executable, "-m", "ingest"]
 
 def start(pipeline: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
     """``ingest run`` in the background; what it says goes to ``said.txt`` beside the pipeline."""
-    said = (pipeline.parent / "said.txt").open("a")
-    return subprocess.Popen(
-        [*INGEST, "run", str(pipeline), "--wait", "10", *options],
-        stdout=said,
-        stderr=said,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    with (pipeline.parent / "said.txt").open("a") as said:
+        return subprocess.Popen(
+            [*INGEST, "run", str(pipeline), "--wait", "10", *options],
+            stdout=said,
+            stderr=said,
+            text=True,
+            env={**os.environ, **environment},
+        )
 
 
 def finish(pipeline: Path) -> None:

@@ -56,6 +56,7 @@ class Site:
         self.bad_rows: set[str] = set()
         self._random = random
         self._next = 0
+        self._rotations = 0
 
     def write(self, count: int) -> None:
         """Appends ``count`` lines, in one or two writes, the first perhaps ending within a line."""
@@ -71,6 +72,7 @@ class Site:
         if not current.exists() or current.stat().st_size == 0:
             return
         self._shift()
+        self._rotations += 1
         if self._random.random() < 0.7:
             current.rename(self.logs / "access.log.1")
         else:
@@ -79,7 +81,7 @@ class Site:
 
     def _shift(self) -> None:
         """Makes room for a new ``.1``: every rotated file moves on by one, some of them compressed on the way."""
-        for number in range(60, 0, -1):
+        for number in range(self._rotations, 0, -1):
             for suffix in ("", ".gz"):
                 old = self.logs / f"access.log.{number}{suffix}"
                 if not old.exists():

@@ -39,8 +39,8 @@ def _live(site: Site, process: subprocess.Popen[str], dice: random.Random) -> No
     waits_for_begin = dice.random() < 0.85
     end = time.monotonic() + dice.uniform(0.05, 1.0)
     while process.poll() is None and (waits_for_begin or time.monotonic() < end):
-        site.write(dice.randrange(1, 100))
-        if dice.random() < 0.08:
+        site.write(dice.randrange(1, 60))
+        if dice.random() < 0.02:
             site.rotate()
         try:
             process.wait(dice.uniform(0.005, 0.05))
