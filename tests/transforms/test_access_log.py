@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.connectors import TIMESTAMP, Records
@@ -188,6 +188,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.skipif(access_log.compiled is None, reason="the kernels are not built")
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(mutations(), HOSTILE, st.just(LINE.encode())), max_size=8), st.booleans())
 def test_kernel_and_twin_agree_on_every_line(lines: list[bytes], combined: bool) -> None:
     offsets = np.cumsum([0, *map(len, lines)]).astype(np.int32)
@@ -197,6 +198,7 @@ def test_kernel_and_twin_agree_on_every_line(lines: list[bytes], combined: bool)
         np.testing.assert_array_equal(ours, theirs)
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(mutations(), HOSTILE), st.booleans())
 def test_every_refused_line_has_a_reason(line: bytes, combined: bool) -> None:
     if parse_line(line, combined) is None:

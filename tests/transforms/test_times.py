@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError
@@ -167,6 +167,7 @@ moments = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12,
 offsets = st.one_of(st.none(), st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda m: timezone(timedelta(minutes=m))))
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(moments, offsets), min_size=1, max_size=6))
 def test_what_python_writes_is_read_alike_whatever_stands_beside_it(
     given_times: list[tuple[datetime, timezone]],
@@ -178,6 +179,7 @@ def test_what_python_writes_is_read_alike_whatever_stands_beside_it(
     assert found == [each // timedelta(microseconds=1) for each in expected]
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(alphabet="0123456789-:.,TZ+ ", max_size=30), min_size=1, max_size=4))
 def test_a_text_is_read_alike_alone_and_beside_others(texts: list[str]) -> None:
     reader = TimeReader()

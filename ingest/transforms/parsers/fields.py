@@ -27,7 +27,7 @@ class Cutter:
         self._delimiter = delimiter
         self._quotes = quotes
         between = r"[ \t]+" if delimiter is None else re.escape(delimiter)
-        self._field = re.compile(rf'"((?:[^"]|"")*)"(?={between}|\Z)|(?!")(.*?)(?={between}|\Z)', re.DOTALL)
+        self._field = re.compile(rf'"((?:[^"]|"")*)"(?!")(?={between}|\Z)|(?!")(.*?)(?={between}|\Z)', re.DOTALL)
         self._between = re.compile(between)
 
     def cut(self, lines: pa.StringArray) -> pa.ListArray:
@@ -62,7 +62,7 @@ class Cutter:
             at = self._between.match(line, at).end()  # type: ignore[union-attr]  # the field ends before one
 
     def _why(self, line: str, at: int) -> str:
-        closing = re.compile(r'"(?:[^"]|"")*"').match(line, at)
+        closing = re.compile(r'"(?:[^"]|"")*"(?!")').match(line, at)
         if closing is None:
             return f"the quote at character {at} is not closed"
         wanted = "a blank" if self._delimiter is None else repr(self._delimiter)
@@ -90,7 +90,9 @@ def columns_of(
     lists = cutter.cut(lines)
     counts = np.asarray(pc.fill_null(pc.list_value_length(lists), -1))
     good = counts == len(names)
-    wrong = ~good if skip is None else ~good & ~skip
+    wrong = ~good
+    if skip is not None:
+        good, wrong = good & ~skip, wrong & ~skip
     for row in np.flatnonzero(wrong).tolist():
         refusals.add([row], [_why(lines[row].as_py(), cutter, int(counts[row]), len(names))])
     starts = np.asarray(lists.offsets)[:-1]

@@ -15,6 +15,7 @@ from ingest.transforms.parsers.typed import TypedColumns
 from ingest.transforms.refusals import Refusals
 from ingest.transforms.regexes import check_regex
 
+_TOKEN = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|\((?!\?)", re.DOTALL)
 _GROUP = re.compile(r"\(\?P?<([A-Za-z_]\w*)>")
 
 
@@ -24,8 +25,11 @@ class Pattern(Parser):
 
     def __init__(self, pattern: str, typed: TypedColumns, *, renamed: dict[str, str] | None = None) -> None:
         """``renamed`` gives groups the names that RE2 does not allow. Raises ``ConfigError``."""
-        self._regex = check_regex(pattern, "pattern")
+        self._regex = _only_named(check_regex(pattern, "pattern"))
         names = _GROUP.findall(pattern)
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ConfigError(f"pattern: two groups are named {twice[0]}", setting="pattern")
         if not names:
             hint = "name the parts that become columns: (?P<level>[A-Z]+)"
             raise ConfigError("pattern: there is no named group", hint=hint, setting="pattern")
@@ -58,3 +62,8 @@ class Pattern(Parser):
             pc.if_else(span.is_valid(), column, pa.scalar(None, pa.string())) if some_empty else column
             for column, span, some_empty in zip(columns, spans, empty, strict=True)
         ]
+
+
+def _only_named(pattern: str) -> str:
+    """Groups without a name become groups that are not kept: Arrow takes only patterns that name all they keep."""
+    return _TOKEN.sub(lambda token: "(?:" if token[0] == "(" else token[0], pattern)
