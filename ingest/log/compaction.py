@@ -138,10 +138,9 @@ class Compaction:
 
     def _sync(self, new: Segment) -> None:
         disk = self.env.disk
-        disk.sync(new.file().fd, new.path)
+        new.file().sync(disk)
         for path in new.write_indexes(disk):
-            file = LogFile.open(path)
-            disk.sync(file.fd, path)
+            LogFile.open(path).sync(disk)
         disk.sync_folder(self.folder)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ingest.disk import Disk
+
 
 class LogFile:
     """Thread-safe for reads; writes come from one thread at a time. Methods raise ``OSError``."""
@@ -44,6 +46,10 @@ class LogFile:
 
     def set_modified_ms(self, time_ms: int) -> None:
         os.utime(self.fd, ns=(time_ms * 1_000_000, time_ms * 1_000_000))
+
+    def sync(self, disk: Disk) -> None:
+        """What was written to the file so far is on disk afterwards."""
+        disk.sync(self.fd, self.path)
 
     def write_at(self, buffer: bytes | bytearray | memoryview, position: int) -> None:
         """All of ``buffer``, or an error with an unknown part of it written."""

@@ -437,7 +437,7 @@ class PartitionLog:
             fill_indexes(fresh, producers, self.config)
             fresh.next_offset = end.offset
             fresh.trim(disk)
-            disk.sync(fresh.file().fd, fresh.path)
+            fresh.file().sync(disk)
             self._epochs.begin(self._epochs.current + 1, end.offset)
             self._epochs.write(disk)
             disk.sync_folder(self.folder)
@@ -510,8 +510,7 @@ class PartitionLog:
                 derived.append(snapshot)
             clear_snapshots(self.folder, {s.base_offset for s in self._segments.all}, self._log_end, disk)
             for path in derived:
-                file = LogFile.open(path)
-                disk.sync(file.fd, path)
+                LogFile.open(path).sync(disk)
             disk.sync_folder(self.folder)
 
     def _draw_jitter(self) -> int:

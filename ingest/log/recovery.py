@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ingest.disk import Disk
 from ingest.environment import Environment
 from ingest.log import batch_walk
 from ingest.log.leader_epochs import NAME as EPOCHS_NAME
@@ -128,7 +129,7 @@ class Recovery:
         """Reads a segment, cuts it before its first bad batch, syncs it; returns why it was cut."""
         size, interval = segment.size_bytes, self.config.index_interval_bytes
         segment.begin_again()
-        keep_snapshot(segment, producers)
+        keep_snapshot(segment, producers, self.env.disk)
         walk = batch_walk.Walk(0, segment.base_offset)
         for at, header, content in batch_walk.checked(segment.file(), walk, size):
             segment.note(at, header.size_bytes, header.last_offset, header.max_timestamp, interval)
@@ -141,7 +142,7 @@ class Recovery:
             self.truncated = True
             place = f"{segment.path.name} at offset {walk.next_offset}"
             self.report(f"cut {size - walk.position} bytes off {place}: {walk.reason}")
-        self.env.disk.sync(segment.file().fd, segment.path)
+        segment.file().sync(self.env.disk)
         return walk.reason
 
     def _drop(self, segments: list[Segment], reason: str) -> None:
@@ -170,7 +171,7 @@ class Recovery:
         producers = self.producers or producers_at(self.folder, self.segments, log_end)
         active.created_ms = created_ms(active)
         if not active.size_bytes:
-            keep_snapshot(active, producers)
+            keep_snapshot(active, producers, disk)
         disk.sync_folder(self.folder)
         return producers
 
@@ -188,8 +189,7 @@ class Recovery:
 
     def _seal(self, segment: Segment) -> None:
         for path in segment.write_indexes(self.env.disk):
-            file = LogFile.open(path)
-            self.env.disk.sync(file.fd, path)
+            LogFile.open(path).sync(self.env.disk)
         segment.seal()
 
 
@@ -203,11 +203,12 @@ def fill_indexes(segment: Segment, producers: ProducerState, config: TopicConfig
         segment.transactions.entries += replay(producers, header, content, segment.last_append_ms)
 
 
-def keep_snapshot(segment: Segment, producers: ProducerState) -> None:
+def keep_snapshot(segment: Segment, producers: ProducerState, disk: Disk) -> None:
     """Sees to it that the snapshot at the segment's start is there: it also tells when the segment was begun."""
     path = file_path(segment.folder, segment.base_offset, SNAPSHOT)
     if read_snapshot(path) is None:
         write_snapshot(path, producers.producers.values(), created_ms(segment))
+        LogFile.open(path).sync(disk)
 
 
 def created_ms(segment: Segment) -> int:

@@ -53,7 +53,7 @@ class Unsynced:
         """Data first, then what is derived from it, then the names. Raises ``OSError``."""
         env.fail.hit("log.sync.before")
         for file in self.files:
-            env.disk.sync(file.fd, file.path)
+            file.sync(env.disk)
         env.fail.hit("log.sync.data")
         for path in self.paths:
             try:
