@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from ingest.sources.file.fingerprint import Bytes
 from ingest.sources.file.rules import Index
 
+MOVES_BACK = 3
+"""The most bytes by which ``at_characters`` moves."""
+
 
 def starts_of(stops: Index) -> Index:
     return np.concatenate((np.zeros(1, np.int64), stops[:-1]))
@@ -53,7 +56,9 @@ def contiguous(value: pa.Array) -> tuple[Bytes, Index]:
 
 def at_characters(data: Bytes, begins: Index, movable: NDArray[np.bool_]) -> Index:
     """Moves begins that fall inside a UTF-8 character back to its first byte."""
-    for _ in range(3):
-        inside = movable & ((data[begins] & 0xC0) == 0x80)
+    movable = movable & (begins < len(data))
+    for _ in range(MOVES_BACK):
+        inside = np.zeros(len(begins), bool)
+        inside[movable] = (data[begins[movable]] & 0xC0) == 0x80
         begins = begins - inside
     return begins

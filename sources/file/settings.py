@@ -99,7 +99,7 @@ class FileSettings(Settings):
         "bytes; `bytes` decodes nothing: all values are the line's own bytes.",
     )
     multiline: Multiline | None = Field(None, description="Join lines to records.")
-    max_line: ByteSize = Field(1 * MIB, ge=1, le=1024 * MIB, description="A longer record is handled by `long_lines`.")
+    max_line: ByteSize = Field(1 * MIB, ge=16, le=1024 * MIB, description="A longer record is handled by `long_lines`.")
     long_lines: Literal["dead-letter", "split"] = Field(
         "dead-letter",
         description="A record over `max_line` goes to the dead letters (in pieces if it is larger than a batch), "

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.sources.file.byte_arrays import (
+    MOVES_BACK,
     at_characters,
     contiguous,
     is_utf8,
@@ -21,6 +22,8 @@ from ingest.sources.file.byte_arrays import (
 from ingest.sources.file.encoding import Encoding, bad_lines
 from ingest.sources.file.fingerprint import Bytes
 from ingest.sources.file.rules import Dead, Flush, Index, LineRules
+
+_FIRST_NON_ASCII = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +153,14 @@ class WholeLines:
         if lengths.max() <= self.rules.max_line:
             return value, starts
         data, offsets = contiguous(value)
-        pieces = np.maximum(-(-lengths // self.rules.max_line), 1)
+        is_ascii = pa.types.is_binary(value.type) or int(data.max()) < _FIRST_NON_ASCII
+        # Where begins may have to move back to a character, the pieces are cut that much shorter.
+        stride = self.rules.max_line if is_ascii else max(self.rules.max_line - MOVES_BACK, 1)
+        pieces = np.maximum(-(-lengths // stride), 1)
         owner = np.repeat(np.arange(len(value)), pieces)
         number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        begins = offsets[owner] + number * self.rules.max_line
-        if pa.types.is_string(value.type):
+        begins = offsets[owner] + number * stride
+        if not is_ascii:
             begins = at_characters(data, begins, number > 0)
         inside = begins - offsets[owner] if self.text.size == len(self.raw) else 0
         made = laid_out(pa.py_buffer(data), np.append(begins[1:], offsets[-1]), first=int(begins[0]))
