@@ -106,9 +106,10 @@ class Topics:
             merged = merge(before, schema, contract)
             if merged.clashes and contract == "freeze":
                 raise _clash(topic, merged.clashes)
-            if before is None or not merged.schema.equals(before):
-                self._formats.evolve(topic, merged.schema)
-            return merged.schema
+            if before is not None and merged.schema.equals(before):
+                return before
+            # What is returned may hold more: another worker of this hub widens the same topic.
+            return self._formats.evolve(topic, merged.schema).schema
 
     def _learn(self, topic: str, values: pa.Array) -> pa.Schema:
         held = self._formats.get(topic)
