@@ -47,6 +47,11 @@ class Disk(PowerCutDisk):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         super().sync(fd, path)
 
+    def close(self) -> None:
+        for file in self._files.values():
+            os.close(file.fd)
+        self._files.clear()
+
 
 @dataclass
 class Open:
@@ -253,6 +258,7 @@ class Transactions(RuleBasedStateMachine):
                 self.after_crash()
                 self.hub.close()
             finally:
+                self.disk.close()
                 shutil.rmtree(self.folder)
 
 
