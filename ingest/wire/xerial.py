@@ -38,6 +38,8 @@ def decompress_snappy(data: memoryview, max_bytes: int) -> bytes:
     """Framed or raw; raises ``ValueError`` for neither, and ``TooLarge`` before it takes more than ``max_bytes``."""
     if data[: len(_MAGIC)] != _MAGIC:
         return _block(data, max_bytes)
+    if len(data) < len(_HEADER):
+        raise ValueError("the data ends within the frame's header")
     out, at = bytearray(), len(_HEADER)
     while at < len(data):
         if len(data) - at < _SIZE.size:

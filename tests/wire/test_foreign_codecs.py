@@ -5,17 +5,15 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch as AioBatch
 from aiokafka.record.default_records import DefaultRecordBatchBuilder as AioBuilder
 from hypothesis import given, settings
-from wire.record_columns import columns, rows
+from record_columns import KERNELS, TIMES, columns, rows, using
 
 from ingest.wire import codec
 from ingest.wire.batch import read_header
-from ingest.wire.columns import HEADERS, RecordColumns
+from ingest.wire.columns import RecordColumns
 
 with warnings.catch_warnings():  # of its own imports
     warnings.simplefilter("ignore")
@@ -35,8 +33,8 @@ def theirs(batch: Any) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("foreign", [AioBatch, PythonBatch])
 @pytest.mark.parametrize("compression", NUMBERS)
-@given(records=columns(least=1))
-@settings(max_examples=40, deadline=None)
+@given(records=columns(least=1, most=20, times=TIMES))
+@settings(max_examples=20, deadline=None)
 def test_they_read_what_we_write(foreign: Any, compression: str, records: RecordColumns) -> None:
     batch = codec.encode_batch(records, compression=compression)
     assert theirs(foreign(bytes(batch))) == rows(records)
@@ -44,8 +42,8 @@ def test_they_read_what_we_write(foreign: Any, compression: str, records: Record
 
 @pytest.mark.parametrize("builder", [AioBuilder, PythonBuilder])
 @pytest.mark.parametrize("compression", NUMBERS)
-@given(records=columns(least=1, most=20))
-@settings(max_examples=40, deadline=None)
+@given(records=columns(least=1, most=20, times=TIMES))
+@settings(max_examples=20, deadline=None)
 def test_we_read_what_they_write(builder: Any, compression: str, records: RecordColumns) -> None:
     made = builder(2, NUMBERS[compression], 1, 9, 2, 5, 1 << 20)
     for offset, (timestamp, key, value, headers) in enumerate(rows(records)):
@@ -58,17 +56,16 @@ def test_we_read_what_they_write(builder: Any, compression: str, records: Record
     assert header.is_transactional
 
 
-@pytest.mark.parametrize("builder", [AioBuilder, PythonBuilder])
-def test_our_bytes_are_theirs(builder: Any) -> None:
-    made = builder(2, 0, 0, -1, -1, -1, 1 << 20)
-    times = [1_770_000_000_000, 1_770_000_000_100, 1_770_000_000_050]
-    header = [("h", b"1"), ("n", None)]
-    for offset, timestamp in enumerate(times):
-        made.append(offset, timestamp, b"key" if offset else None, b"value" * offset, header)
-    records = RecordColumns(
-        pa.array([b"", b"value", b"valuevalue"]),
-        np.array(times, np.int64),
-        pa.array([None, b"key", b"key"], pa.binary()),
-        pa.array([[{"key": name, "value": value} for name, value in header]] * 3, HEADERS),
-    )
-    assert bytes(made.build()) == bytes(codec.encode_batch(records))
+@pytest.mark.parametrize(("builder", "leader_epoch"), [(AioBuilder, -1), (PythonBuilder, 0)])
+@pytest.mark.parametrize("kernel", KERNELS)
+@given(records=columns(least=1, most=20, times=TIMES))
+@settings(max_examples=30, deadline=None)
+def test_our_bytes_are_theirs(builder: Any, leader_epoch: int, kernel: Any, records: RecordColumns) -> None:
+    made = builder(2, 0, 1, 9, 2, 5, 1 << 20)
+    for offset, row in enumerate(rows(records)):
+        made.append(offset, *row)
+    with using(kernel):
+        ours = codec.encode_batch(
+            records, producer_id=9, producer_epoch=2, base_sequence=5, transactional=True, leader_epoch=leader_epoch
+        )
+    assert bytes(made.build()) == bytes(ours)
