@@ -69,13 +69,15 @@ class PendingFiles:
             self._finish_place(place)
             self._schemas[place] = batch.schema
         self._count(place, folders)
-        if len(folders.names) == 1 and place not in self._stages:
+        stage = self._stages.get(place)
+        if len(folders.names) == 1 and (stage is None or self._split_if_few(place, stage)):
+            # all of one folder, as batches of a log are but for those at midnight: nothing to split, nothing copied
             self._append(FileKey(*place, folders.names[0]), batch, offsets)
         else:
             stage = self._stages.setdefault(place, Stage())
             stage.append(batch, offsets, folders)
-            if stage.held_bytes >= self._stage_bytes:
-                self._split_if_few(place, stage)
+            if stage.held_bytes >= self._stage_bytes and not self._split_if_few(place, stage):
+                self.full = self.full or stage.held_bytes >= self._settings.memory // 2
         self._keep_within_memory()
 
     def finish(self) -> list[DataFile]:
@@ -126,13 +128,13 @@ class PendingFiles:
         self._drafts.append(draft)
         return draft
 
-    def _split_if_few(self, place: Place, stage: Stage) -> None:
-        """Rows over more files than may be open go on waiting here, and then are committed."""
+    def _split_if_few(self, place: Place, stage: Stage) -> bool:
+        """Moves rows on to their files, unless that would open more files than may be: then they go on waiting."""
         new = sum(FileKey(*place, folder) not in self._open for folder in stage.folders)
-        if len(self._open) + new <= MAX_OPEN_FILES:
-            self._split(place, finish=False)
-        elif stage.held_bytes >= self._settings.memory // 2:
-            self.full = True
+        if len(self._open) + new > MAX_OPEN_FILES:
+            return False
+        self._split(place, finish=False)
+        return True
 
     def _split(self, place: Place, *, finish: bool) -> None:
         for folder, parts in self._stages.pop(place).split():

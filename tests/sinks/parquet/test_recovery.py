@@ -137,6 +137,20 @@ def test_a_commit_that_comes_while_another_takes_over_counts(lake: Lake) -> None
     assert ids(lake) == list(range(20))
 
 
+def test_who_is_overtaken_while_opening_removes_nothing_of_the_newer_writer(lake: Lake) -> None:
+    newer: list[ParquetTask] = []
+
+    def overtake() -> None:
+        newer.append(lake.open(epoch=2))
+        newer[0].put(delivery(0, numbers(0, 10)))
+        newer[0]._pending_files().finish()
+
+    lake.fail.arm("parquet.opened", overtake)
+    with pytest.raises(SinkFenced):
+        lake.open(epoch=1)
+    assert len(lake.temporaries()) == 1
+
+
 def test_an_older_run_can_not_open(lake: Lake) -> None:
     lake.open(epoch=5)
     with pytest.raises(SinkFenced):
