@@ -68,7 +68,7 @@ class SourceContext:
     base_folder: Path
     environment: Environment
     until_caught_up: bool = False
-    max_batch_bytes: int = 8 * 1024 * 1024
+    max_batch_bytes: int = 4 * 1024 * 1024
     stopping: threading.Event = field(default_factory=threading.Event)
     report: Callable[[str], None] = field(default=logging.getLogger("ingest.sources").warning)
 

@@ -58,7 +58,7 @@ class SourceSpec(Settings):
         None, description="SQL over the value's columns: the record's key, which picks its partition."
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list, description="Steps between the source and the hub.")
-    max_batch: ByteSize = Field(8 * 1024 * 1024, gt=0, description="Most bytes in one step of the source.")
+    max_batch: ByteSize = Field(4 * 1024 * 1024, gt=0, description="Most bytes in one step of the source.")
     retry: RetrySpec = Field(RetrySpec(), description="Retries after passing failures.")
 
 

@@ -46,7 +46,7 @@ class SourcePlan:
     topic: str = ""
     key: str | None = None
     transforms: Sequence[Transform] = ()
-    max_batch_bytes: int = 8 * 1024 * 1024
+    max_batch_bytes: int = 4 * 1024 * 1024
     tasks: int = 1
     retry: Retry = Retry()
 
