@@ -62,7 +62,7 @@ class Compaction:
     aborted: Sequence[AbortedTransaction]
     last_offsets: dict[int, int]
     install: Install
-    table_bytes: int = TABLE_BYTES
+    table_bytes: int
 
     def run(self) -> CompactionResult:
         """Raises ``OSError``; what was installed before stays, and the next run does the rest."""

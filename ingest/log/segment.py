@@ -178,6 +178,10 @@ class Segment:
         self.time_index.release()
         self._file = None
 
+    def let_go(self) -> None:
+        """Closes the log once nobody reads it any more."""
+        self._file = None
+
     def activate(self) -> None:
         """Makes a closed segment the one that is appended to."""
         self._file = LogFile.open(self.path, writable=True)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from partitions import START_MS, Crash, RefusingDisk, Site, arm, batch_of, read_all
 
 from ingest.errors import StorageFailed
-from ingest.log.compaction import Compaction
 from ingest.log.key_table import KeyTable
 from ingest.log.partition import PartitionLog
 from ingest.wire.batch import whole_batches
@@ -250,23 +249,13 @@ def test_an_open_transaction_stops_it(site: Site) -> None:
 def test_a_table_that_is_too_small_is_filled_as_far_as_it_goes(site: Site) -> None:
     log = filled(site, rounds=30)
     before = read_all(log)
-
-    def small(*args: object, **options: object) -> Compaction:
-        return Compaction(*args, **{**options, "table_bytes": 400})  # type: ignore[arg-type]
-
-    import ingest.log.partition as module
-
-    original, module.Compaction = module.Compaction, small  # type: ignore[assignment, misc]
-    try:
-        ends = []
-        for _ in range(100):
-            result = log.compact(site.clock.ms)
-            if not result.segments:
-                break
-            ends.append(result.clean_until)
-            assert latest(read_all(log)) == latest(before)
-    finally:
-        module.Compaction = original  # type: ignore[misc]
+    ends = []
+    for _ in range(100):
+        result = log.compact(site.clock.ms, table_bytes=400)
+        if not result.segments:
+            break
+        ends.append(result.clean_until)
+        assert latest(read_all(log)) == latest(before)
     assert len(ends) > 2
     assert ends == sorted(set(ends))
     assert read_all(log) == sorted(latest(before).values())
