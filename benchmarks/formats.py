@@ -22,6 +22,7 @@ import pyarrow.json
 
 from ingest.connectors import Records
 from ingest.formats import format_named
+from ingest.formats.avro_schema import with_writers
 
 Work = Callable[[], int]
 AGENTS = [f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{n}.0.0.0 Safari/537.36" for n in range(90, 120)]
@@ -66,9 +67,9 @@ def events(rows: int, dice: random.Random) -> pa.StructArray:
 def works(column: pa.StructArray, batch: int) -> dict[str, Work]:
     """Name -> a run over all rows, which returns the bytes of values that it made or read."""
     batches = [Records(value=column.slice(start, batch)) for start in range(0, len(column), batch)]
-    schema = pa.schema(list(column.type))
+    schema = with_writers(pa.schema(list(column.type)), 1, {})
     found: dict[str, Work] = {}
-    for name in ("json", "arrow"):
+    for name in ("json", "arrow", "avro"):
         form = format_named(name)
         encoded = [form.encode(records, schema=schema).records for records in batches]
         found[f"{name} encode"] = lambda form=form: sum(

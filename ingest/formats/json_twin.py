@@ -21,6 +21,7 @@ from pyarrow import types as t
 
 from ingest.errors import FormatError
 from ingest.formats import iso_time
+from ingest.formats.exact_values import counts, exact_values
 from ingest.formats.json_text import Fraction, NotJson, kind_of, parse_object
 from ingest.formats.widening import below, is_list
 
@@ -48,7 +49,7 @@ def encode(value: pa.StructArray) -> tuple[pa.Array, dict[int, str]]:
     write = _writer(value.type, "")
     texts: list[bytes | None] = []
     reasons: dict[int, str] = {}
-    for row, item in enumerate(_values(value)):
+    for row, item in enumerate(exact_values(value, _leaf)):
         try:
             texts.append(None if item is None else write(item).encode())
         except Unfit as error:
@@ -80,42 +81,9 @@ def fits(value: Any, kind: pa.DataType) -> bool:
     return True
 
 
-def _values(array: pa.Array) -> list[Any]:
-    """Python values that lose nothing: times as counts, text as bytes, floats as the text of their double.
-
-    Column by column: Arrow's own casts of nested types go wrong on slices with null columns.
-    """
-    kind = array.type
-    valid = array.is_valid().to_pylist()
-    if t.is_struct(kind):
-        columns = [_values(column) for column in array.flatten()]
-        names = [field.name for field in kind]
-        items = zip(*columns, strict=True) if columns else (() for _ in valid)
-        return [dict(zip(names, row, strict=True)) if ok else None for ok, row in zip(valid, items, strict=True)]
-    if t.is_map(kind):
-        pairs = list(zip(_values(array.keys), _values(array.items), strict=True))
-        return _cut(array.offsets.to_pylist(), pairs, valid)
-    if t.is_fixed_size_list(kind):
-        return [_values(item.values) if ok else None for item, ok in zip(array, valid, strict=True)]
-    if is_list(kind):
-        return _cut(array.offsets.to_pylist(), _values(array.values), valid)
-    found: list[Any] = _leaf(array).to_pylist()
-    return found
-
-
-def _cut(offsets: list[int], values: list[Any], valid: list[bool]) -> list[Any]:
-    return [values[offsets[row] : offsets[row + 1]] if ok else None for row, ok in enumerate(valid)]
-
-
 def _leaf(array: pa.Array) -> pa.Array:
-    kind = array.type
-    if t.is_floating(kind):
-        return array.cast(pa.float64()).cast(pa.string())
-    if t.is_string(kind) or t.is_large_string(kind):
-        return array.cast(pa.large_binary())
-    if t.is_date32(kind) or t.is_time32(kind):
-        return array.cast(pa.int32())
-    return array.cast(pa.int64()) if t.is_temporal(kind) and not t.is_interval(kind) else array
+    """Floats as the text of their double, else as counts and bytes."""
+    return array.cast(pa.float64()).cast(pa.string()) if t.is_floating(array.type) else counts(array)
 
 
 def _writer(kind: pa.DataType, path: str) -> Writer:

@@ -11,7 +11,7 @@ import base64
 import json
 import threading
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow as pa
 from ingest.connectors import Records
 from ingest.errors import FormatError, SchemaClash, TopicMissing
 from ingest.formats import format_named
+from ingest.formats.avro_schema import avro_schema, with_writers
 from ingest.formats.schema import merge
 from ingest.hub.contract import Hub
 
@@ -138,16 +139,23 @@ class TopicFormats:
             keys = pa.array([key.encode() for key, _ in entries], pa.binary())
             self._hub.append(Records(topic=TOPIC, key=keys, value=values), 0).result()
         self._remember(topic, topic_id, new)
-        return new
+        return self._table.current[topic]
 
     def _remember(self, topic: str, topic_id: str, new: TopicFormat) -> None:
         table = self._table
         if table.topic_ids.get(topic) != topic_id:
             table.versions = {key: item for key, item in table.versions.items() if key[0] != topic}
         table.topic_ids[topic] = topic_id
-        table.current[topic] = new
         if new.schema is not None:
             table.versions[topic, new.version] = new
+        table.current[topic] = self._with_writers(topic, new)
+
+    def _with_writers(self, topic: str, held: TopicFormat) -> TopicFormat:
+        """Records of ``avro`` name the schema that wrote them: the topic's newest one carries all of them."""
+        if held.format != "avro" or held.schema is None:
+            return held
+        elders = {item.id: item.schema for (name, _), item in self._table.versions.items() if name == topic}
+        return replace(held, schema=with_writers(held.schema, held.id, elders))
 
     def _refresh(self) -> None:
         """Reads the topic again if it has grown; the caller holds the lock."""
@@ -167,18 +175,22 @@ class TopicFormats:
                 continue
             bare = TopicFormat(entry["format"])
             self._table.topic_ids[name] = entry["topic_id"]
-            self._table.current[name] = self._table.versions.get((name, entry["version"]), bare)
+            self._table.current[name] = self._with_writers(
+                name, self._table.versions.get((name, entry["version"]), bare)
+            )
         self._table.loaded_to = end
 
 
 def _as_entry(topic_id: str, held: TopicFormat) -> dict[str, Any]:
     assert held.schema is not None
+    avro = {"avro": avro_schema(held.schema)} if held.format == "avro" else {}
     return {
+        **avro,
         "topic_id": topic_id,
         "format": held.format,
         "version": held.version,
         "id": held.id,
-        "schema": base64.b64encode(held.schema.serialize()).decode("ascii"),
+        "schema": base64.b64encode(held.schema.remove_metadata().serialize()).decode("ascii"),
         "fields": [{"name": field.name, "type": str(field.type), "nullable": field.nullable} for field in held.schema],
     }
 

@@ -12,6 +12,7 @@ import pytest
 
 from ingest.connectors import Records
 from ingest.errors import FormatError, SchemaClash, TopicMissing
+from ingest.formats import format_named
 from ingest.hub.topic_formats import TOPIC, TopicFormats
 
 A = pa.schema([("a", pa.int64())])
@@ -126,7 +127,7 @@ def test_evolving_an_undeclared_topic_is_refused(hub: CompactedTopic) -> None:
 def test_schema_ids_are_unique_over_all_topics(hub: CompactedTopic) -> None:
     one = formats(hub)
     for topic in ("access", "errors"):
-        one.declare(topic, "arrow")
+        one.declare(topic, "avro")
         one.evolve(topic, A)
         one.evolve(topic, B)
     ids = [item.id for topic in ("access", "errors") for item in one.history(topic)]
@@ -165,3 +166,16 @@ def test_a_reader_learns_in_memory_only(hub: CompactedTopic) -> None:
     reader = formats(hub.reopened(), writable=False)
     assert reader.evolve("access", A).schema == A
     assert hub.log == before
+
+
+def test_an_avro_topic_reads_what_its_older_schemas_wrote(hub: CompactedTopic) -> None:
+    one = formats(hub)
+    one.declare("access", "avro")
+    avro = format_named("avro")
+    first = avro.encode(Records(value=pa.array([{"a": 1}])), schema=one.evolve("access", A).schema).records.value
+    one.evolve("access", B)
+    again = formats(hub.reopened()).get("access")
+    assert again is not None
+    second = avro.encode(Records(value=pa.array([{"a": 2, "b": "x"}])), schema=again.schema).records.value
+    decoded = avro.decode(Records(value=pa.concat_arrays([first, second])), schema=again.schema)
+    assert decoded.records.value.to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
