@@ -10,6 +10,7 @@ from datetime import date
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 
 _WORD = rb"[^\x00-\x20]+"
 _QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
@@ -116,34 +117,25 @@ def _seen(line: bytes, at: int) -> str:
     return repr(rest.decode("utf-8", "replace")) + ("…" if len(line) > at + 24 else "")
 
 
+@lru_cache(maxsize=4096)
 def _time_ms(text: bytes) -> int | None:
     """A second of 60 is a leap second: the first of the next minute."""
-    day, zone_s = _day(text[:11]), _zone_s(text[21:])
+    month = _MONTHS.get(text[3:6], 0)
     hour, minute, second = int(text[12:14]), int(text[15:17]), int(text[18:20])
-    if day is None or zone_s is None or hour > 23 or minute > 59 or second > 60:
+    zone_hour, zone_minute = int(text[22:24]), int(text[24:26])
+    if hour > 23 or minute > 59 or second > 60 or zone_hour > 23 or zone_minute > 59:
         return None
+    try:
+        day = date(int(text[7:11]), month, int(text[:2])).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    zone_s = (zone_hour * 3600 + zone_minute * 60) * (1 if text[21:22] == b"+" else -1)
     return (day * 86_400 + hour * 3600 + minute * 60 + second - zone_s) * 1000
 
 
-@lru_cache(maxsize=256)
-def _day(text: bytes) -> int | None:
-    try:
-        return date(int(text[7:]), _MONTHS.get(text[3:6], 0), int(text[:2])).toordinal() - _EPOCH_DAY
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=256)
-def _zone_s(text: bytes) -> int | None:
-    hour, minute = int(text[1:3]), int(text[3:])
-    if hour > 23 or minute > 59:
-        return None
-    return (hour * 3600 + minute * 60) * (1 if text[:1] == b"+" else -1)
-
-
 def _texts(values: list[bytes | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    lengths = np.array([len(value or b"") for value in values], dtype=np.int32)
-    offsets = np.zeros(len(values) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    content = np.frombuffer(b"".join(value or b"" for value in values), dtype=np.uint8)
-    return offsets, content, np.array([value is not None for value in values], dtype=np.uint8)
+    column = pa.array(values, pa.binary())
+    _, offsets, content = column.buffers()
+    used = np.frombuffer(offsets, np.int32)[: len(values) + 1] if len(values) else np.zeros(1, np.int32)
+    data = np.frombuffer(content, np.uint8)[: used[-1]] if used[-1] else np.zeros(0, np.uint8)
+    return used, data, np.asarray(column.is_valid()).astype(np.uint8)

@@ -1,7 +1,8 @@
 """The names that grok patterns are made of, as RE2 takes them; written for Ingest.
 
 The names are those that Logstash made usual. RE2 has no look-around, so that a number, say, ends where the
-text around it says so: put the blanks and brackets of the line into the pattern.
+text around it says so: put the blanks and brackets of the line into the pattern. Repetition is not counted
+where it need not be: RE2 pays for ``{0,62}`` with as many states, on every line.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PATTERNS: dict[str, str] = {
     "UUID": r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}",
     "USERNAME": r"[a-zA-Z0-9._-]+",
     "USER": r"%{USERNAME}",
-    "EMAILLOCALPART": r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}",
+    "EMAILLOCALPART": r"[a-zA-Z0-9!#$%&'*+/=?^_`{|}~.-]+",
     "EMAILADDRESS": r"%{EMAILLOCALPART}@%{HOSTNAME}",
     # numbers
     "INT": r"[+-]?\d+",
@@ -40,14 +41,13 @@ PATTERNS: dict[str, str] = {
     "WINDOWSMAC": r"(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}",
     "IPV4": rf"(?:{_OCTET}\.){{3}}{_OCTET}",
     "IPV6": (
-        rf"(?:(?:{_HEX4}:){{7}}{_HEX4}|(?:{_HEX4}:){{6}}%{{IPV4}}|(?:{_HEX4}:){{1,7}}:|(?:{_HEX4}:){{1,6}}(?::{_HEX4}){{1}}"
-        rf"|(?:{_HEX4}:){{1,5}}(?::{_HEX4}){{1,2}}|(?:{_HEX4}:){{1,4}}(?::{_HEX4}){{1,3}}"
-        rf"|(?:{_HEX4}:){{1,3}}(?::{_HEX4}){{1,4}}|(?:{_HEX4}:){{1,2}}(?::{_HEX4}){{1,5}}|{_HEX4}:(?::{_HEX4}){{1,6}}"
-        rf"|(?:(?:{_HEX4}:){{1,5}}:|::(?:{_HEX4}:){{0,5}})%{{IPV4}}|:(?::{_HEX4}){{1,7}}|::)(?:%\w+)?"
+        rf"(?:(?:{_HEX4}:){{7}}{_HEX4}|(?:{_HEX4}:){{6}}%{{IPV4}}"
+        rf"|(?:{_HEX4}(?::{_HEX4})*)?::(?:(?:{_HEX4}:)*(?:%{{IPV4}}|{_HEX4}))?)(?:%\w+)?"
     ),
     "IP": r"%{IPV6}|%{IPV4}",
-    "HOSTNAME": r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62})(?:\.[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62}))*\.?",
-    "IPORHOST": r"%{IP}|%{HOSTNAME}",
+    "HOSTNAME": r"[0-9A-Za-z_][0-9A-Za-z_-]*(?:\.[0-9A-Za-z_][0-9A-Za-z_-]*)*\.?",
+    # What looks like either: telling them apart here would make every web server's line four times as dear.
+    "IPORHOST": r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?|%{HOSTNAME}",
     "HOSTPORT": r"(?:%{IPORHOST}):%{POSINT}",
     # paths and addresses
     "UNIXPATH": r"(?:/[^\s/]*)+",
