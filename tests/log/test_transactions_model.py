@@ -177,12 +177,11 @@ class Transactions(RuleBasedStateMachine):
         try:
             appended = self.hub.append(records(text), partition).result(30)
             self.visible.add((partition, appended.base_offset, text))
-        except StorageFailed:
-            return
-        except GONE:
-            offsets = range(self.counter * 8 + 8)
-            self.doubtful_rows |= {(partition, offset, text) for offset in offsets}
-            self.after_crash()
+        except (StorageFailed, *GONE) as error:
+            # While a disk refuses, a cut may not reach it either: until it does, a crash may bring the bytes back.
+            self.doubtful_rows |= {(partition, offset, text) for offset in range(self.counter * 8 + 8)}
+            if isinstance(error, GONE):
+                self.after_crash()
 
     @rule(name=st.sampled_from(WRITERS))
     def register_again(self, name: str) -> None:
