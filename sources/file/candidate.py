@@ -23,10 +23,9 @@ class Candidate:
         self.first: Bytes = np.empty(0, np.uint8)
         self.check: PrefixCheck | None = None
         self.checked_for: Stream | None = None
-        self.refused: set[tuple[str, int, int]] = set()
-        """Streams that it was compared with in vain: their name, their offset, and its own size then."""
-        self.short_at = -1
-        """Its size when it was found to be a beginning of what a lost stream delivered."""
+        self.compared: dict[tuple[str, int, int], bool | None] = {}
+        """Streams that it was compared with in vain (their name, their offset, and its own size then): False
+        where the content is another, None where it is a beginning of what the stream delivered."""
         self.from_end = False
         """It stood there at the very first start, and reading begins at its end."""
 
@@ -50,6 +49,12 @@ class Candidate:
         self.check = PrefixCheck(self.content, stream.position.fingerprint)
         self.checked_for = stream
 
+    def note_answer(self, answer: bool | None) -> None:
+        """The comparison ended in vain."""
+        assert self.checked_for is not None
+        self.compared[self.checked_for.name, self.checked_for.offset, self.found.size] = answer
+        self.check = self.checked_for = None
+
     def look(self) -> bool:
         """Reads the head, as far as there is one: true if there is something to judge."""
         assert self.content is not None
@@ -62,9 +67,13 @@ class Candidate:
         """Checksums of the head, by length."""
         return heads_of(self.first)
 
-    def may_continue(self, expected: Fingerprint) -> bool | None:
-        """Whether head and last block are as ``expected``; None: so far, but it is too short to tell."""
+    def may_continue(self, stream: Stream) -> bool | None:
+        """Whether it is worth comparing all of it; None: it is as the stream began, but too short to tell."""
         assert self.content is not None
+        expected = stream.position.fingerprint
+        known = (stream.name, stream.offset, self.found.size)
+        if known in self.compared:
+            return self.compared[known]
         if not heads_agree(self.first, expected):
             return False
         if self.content.compression != "none":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ingest.sources.file.ending import LAST_LINE_MS
+from ingest.sources.file.ending import LAST_LINE_MS, is_whole
 from ingest.sources.file.roster import Roster
 from ingest.sources.file.rules import Flush
 from ingest.sources.file.stream import Stream
@@ -29,9 +29,9 @@ class CaughtUp:
             self._names.add(stream.name)
         return stream.name in self._names and stream.name not in self._drained
 
-    def flush(self, quiet_ms: int) -> Flush:
+    def flush(self, stream: Stream, quiet_ms: int) -> Flush:
         """What of a file's end may be delivered."""
-        return Flush.ALL if quiet_ms >= LAST_LINE_MS else Flush.HOLD
+        return Flush.ALL if quiet_ms >= LAST_LINE_MS and is_whole(stream) else Flush.HOLD
 
     def note(self, stream: Stream) -> None:
         """Called after each read of ``stream``."""

@@ -60,7 +60,7 @@ class Content(ABC):
     @property
     @abstractmethod
     def finished(self) -> bool:
-        """The content is whole as it stands: nothing suggests that more must come."""
+        """All was read, and it is whole as it stands: nothing suggests that more must come."""
 
     def close(self) -> None:
         """Frees the descriptor; may be called twice."""
@@ -108,7 +108,8 @@ class PackedContent(Content):
 
     @property
     def finished(self) -> bool:
-        return self.damage is None and self._decompressor.between_members
+        at_end = self._packed_offset >= os.fstat(self.fd).st_size
+        return at_end and self.damage is None and self._decompressor.between_members
 
     def prepare(self, offset: int) -> bool:
         if offset < self.kept_from:

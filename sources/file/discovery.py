@@ -140,7 +140,8 @@ class _Walk:
             return
         yield from self.expand(folder, rest)
         for entry in self._entries(folder):
-            if not entry.name.startswith(".") and entry.is_dir():
+            # Whether it is a folder at all, `_is_new` finds out.
+            if not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir()):
                 yield from self._below(entry.path, rest)
 
     def _is_new(self, folder: str, depth: int) -> bool:
@@ -149,7 +150,7 @@ class _Walk:
         except OSError:
             return False
         key = (status.st_dev, status.st_ino, depth)
-        if key in self._visited:
+        if key in self._visited or not stat.S_ISDIR(status.st_mode):
             return False
         self._visited.add(key)
         return True

@@ -43,10 +43,15 @@ def flush_for(stream: Stream, settings: FileSettings, quiet_ms: int, newest: dic
 def _is_over(stream: Stream, settings: FileSettings, newest: dict[str, Age]) -> bool:
     """Whether nobody is expected to write to the file any more."""
     assert stream.file is not None
-    if settings.spool is not None or stream.file.left_scan is not None:
+    if not is_whole(stream):
+        return False
+    if settings.spool is not None or stream.file.left_scan is not None or stream.position.compression != "none":
         return True
-    if stream.position.compression != "none":
-        return stream.content is not None and stream.content.finished
     path = stream.file.found.path
     # A name with a number is no proof (some programs write to such): a younger turn of the same log is.
     return is_turned(path) and newest.get(family_of(path), (0, False)) > _age(stream.file.found)
+
+
+def is_whole(stream: Stream) -> bool:
+    """Whether the file does not end in the middle of compressed data."""
+    return stream.content.finished if stream.content is not None else stream.position.compression == "none"

@@ -87,8 +87,7 @@ class Judge:
         for stream in self._lost_by_length(candidate):
             if _is_weak(stream) and self._is_explained_otherwise(candidate, stream):
                 return None
-            known_short = candidate.short_at == candidate.found.size
-            answer = None if known_short else candidate.may_continue(stream.position.fingerprint)
+            answer = candidate.may_continue(stream)
             if answer:
                 candidate.compare_with(stream)
                 return self._compare(candidate)
@@ -136,13 +135,12 @@ class Judge:
 
     def _lost_by_length(self, candidate: Candidate) -> list[Stream]:
         """Lost streams that ``candidate`` may continue; the one that delivered most first."""
-        refused, path = candidate.refused, candidate.found.path
+        path = candidate.found.path
         lost = [
             stream
             for stream in self._lost.alike(candidate.heads)
             if stream.file is None
             and stream.name in self._roster.streams
-            and (stream.name, stream.offset, candidate.found.size) not in refused
             and heads_agree(candidate.first, stream.position.fingerprint)
             and self._time_fits(candidate, stream)
         ]
@@ -186,17 +184,13 @@ class Judge:
         answer = check.step()
         if answer == "more":
             return True
-        candidate.check = candidate.checked_for = None
         if answer == "same":
             content, candidate.content = candidate.content, None
             del self._roster.waiting[candidate.found.key]
             self._roster.attach(stream, candidate.found, content)
             return False
-        candidate.short_at = candidate.found.size if answer == "short" else -1
-        if answer == "other" or self._waited_ms(candidate) >= self._roster.settings.rotate_wait:
-            candidate.refused.add((stream.name, stream.offset, candidate.found.size))
-            return True
-        return False
+        candidate.note_answer(False if answer == "other" else None)
+        return True
 
     def _is_explained_otherwise(self, candidate: Candidate, lost: Stream) -> bool:
         """Whether it looks like a turn of a log that stands, rather than of the ``lost`` one."""

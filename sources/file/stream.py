@@ -125,7 +125,9 @@ class Stream:
         if not self.position.fingerprint.block_matches(window):
             raise ContentChanged
         at_end = len(window) - back < size
-        made, consumed, encoding = self._cut(window[back:], flush if at_end else Flush.HOLD)
+        if not at_end or not self.content.finished:
+            flush = Flush.HOLD
+        made, consumed, encoding = self._cut(window[back:], flush)
         self._note_end(window[back:], consumed, at_end, flush, made)
         if consumed or made.carry != self.position.carry:
             self.position = replace(

@@ -203,7 +203,7 @@ class FileTask(SourceTask):
 
     def _flush(self, stream: Stream) -> Flush:
         if self._caught_up is not None:
-            return self._caught_up.flush(self._known.quiet_ms(stream, by_time=True))
+            return self._caught_up.flush(stream, self._known.quiet_ms(stream, by_time=True))
         return flush_for(stream, self._settings, self._known.quiet_ms(stream), self._newest)
 
     def _read(self, stream: Stream, budget: int, batch: Batch) -> int:
@@ -258,7 +258,9 @@ class FileTask(SourceTask):
         assert stream.file is not None
         damage = stream.content.damage
         at = stream.offset
-        value = stream.take_rest() if damage is not None else b""
+        # What was cut off may still be completed, unless the file is gone.
+        hopeless = damage is not None or stream.file.left_scan is not None
+        value = stream.take_rest() if hopeless else b""
         reason = damage or f"the {stream.content.compression} data ends in the middle; what came before it was read"
         letter = Dead(pa.array([value], pa.binary()), np.array([at], np.int64), reason, "DamagedFile")
         stream.position = replace(stream.position, told=stream.file.found.size)
