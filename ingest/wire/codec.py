@@ -187,8 +187,10 @@ def _section(buffer: memoryview, header: BatchHeader, position: int, max_bytes: 
     packed = buffer[position + HEADER_BYTES : position + header.size_bytes]
     try:
         section = decompress(header.codec, packed, max_bytes)
-    except (CorruptBatch, TooLarge) as error:
-        raise type(error)(f"batch at byte {position}: {error.message}", position=position, **error.facts) from error
+    except CorruptBatch as error:
+        raise CorruptBatch(f"batch at byte {position}: {error.message}", position=position) from error
+    except TooLarge as error:
+        raise TooLarge(f"batch at byte {position}: {error.message}", position=position, max_bytes=max_bytes) from error
     if len(section) > max_bytes:
         raise TooLarge(
             f"batch at byte {position} holds {len(section)} bytes of records", position=position, max_bytes=max_bytes
