@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ingest.connectors.testing import TransformContract
 from ingest.errors import ConfigError
 from ingest.transforms.parse import Parse
+from ingest.transforms.parsers import kernels
 from ingest.transforms.parsers.fields import Cutter, Uncuttable, unique_names
 
 
@@ -175,3 +176,18 @@ def test_names_become_unique(names: list[str]) -> None:
     found = unique_names(names)
     assert len(set(found)) == len(found) == len(names)
     assert "" not in found
+
+
+@pytest.mark.skipif(kernels.cut_lines is None, reason="the kernels are not built")
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.one_of(st.none(), st.text(alphabet='ab," \t|\né', max_size=10)), max_size=6),
+    st.sampled_from([",", "\t", "||", "|", "é", None]),
+    st.booleans(),
+)
+def test_kernel_and_twin_cut_alike(lines: list[str | None], delimiter: str | None, quotes: bool) -> None:
+    cutter, column = Cutter(delimiter, quotes=quotes), pa.array(["x", *lines], pa.string()).slice(1)
+    found = cutter.cut(column).to_pylist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "cut_lines", None)
+        assert found == cutter.cut(column).to_pylist()

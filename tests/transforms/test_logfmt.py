@@ -14,6 +14,9 @@ from parsing import parse
 from ingest.connectors.testing import TransformContract
 from ingest.transforms.found_columns import are_found
 from ingest.transforms.parse import Parse
+from ingest.transforms.parsers import kernels
+from ingest.transforms.parsers.logfmt import find_pairs
+from ingest.transforms.refusals import Refusals
 
 
 class TestLogfmt(TransformContract):
@@ -88,3 +91,32 @@ def test_what_is_written_quoted_is_read_back(pairs: dict[str, str]) -> None:
 def test_any_line_is_a_row_or_refused(lines: list[str]) -> None:
     found = parse(lines, format="logfmt")
     assert len(found.rows) + len(found.reasons) == len(lines)
+
+
+needs_kernels = pytest.mark.skipif(kernels.pair_lines is None, reason="the kernels are not built")
+pieces = st.sampled_from(
+    ["a", "bb", "=", '"', "\\", '\\"', "\\n", "\\u00e9", "\\ud800", " ", "\t", "é", "\n", "a=1", 'b="x y"', "\x00"]
+)
+
+
+@needs_kernels
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(pieces, max_size=12).map("".join), max_size=6))
+def test_kernel_and_twin_find_the_same_pairs(lines: list[str]) -> None:
+    compiled, plain = Refusals(), Refusals()
+    found = find_pairs(pa.array(lines, pa.string()), compiled)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "pair_lines", None)
+        expected = find_pairs(pa.array(lines, pa.string()), plain)
+    assert [each.tolist() if index == 0 else each.to_pylist() for index, each in enumerate(found)] == [
+        each.tolist() if index == 0 else each.to_pylist() for index, each in enumerate(expected)
+    ]
+    assert compiled.reasons == plain.reasons
+
+
+@needs_kernels
+def test_more_pairs_than_the_kernel_compares_are_left_to_the_twin() -> None:
+    line = " ".join(f"k{number}={number}" for number in range(100))
+    assert parse([line, "k1=x", line + " k7=again"], format="logfmt").reasons == {
+        2: f"logfmt: the key k7 stands twice, again at character {len(line) + 1}"
+    }

@@ -163,6 +163,7 @@ def test_every_pattern_that_is_shipped_is_one_of_re2(name: str) -> None:
         ),
         ("MAC", ["00:1B:44:11:3A:B7", "001B.4411.3AB7", "00-1b-44-11-3a-b7"], ["00:1B:44:11:3A"]),
         ("HOSTNAME", ["localhost", "a-b.example.org"], ["-a", "a b"]),
+        ("IPORHOST", ["::", "fe80::1%eth0", "192.0.2.1", "a.example"], ["a b", ":", ""]),
         ("HOSTPORT", ["localhost:80", "[::1]:80"[1:4] + ":80"], ["localhost"]),
         ("EMAILADDRESS", ["a.b+c@example.org"], ["example.org"]),
         ("URI", ["https://user:pw@example.org:8080/a/b?c=d", "file:///etc/hosts"], ["example.org/a"]),

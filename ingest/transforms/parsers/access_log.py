@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,12 @@ import pyarrow as pa
 from ingest.connectors import TIMESTAMP, Records, State, Transformed
 from ingest.transforms.parsers.access_log_twin import access_lines as twin
 from ingest.transforms.parsers.access_log_twin import explain
+from ingest.transforms.parsers.kernels import access_lines as compiled
+from ingest.transforms.parsers.kernels import bitmap, buffers_of, texts_of
 from ingest.transforms.parsers.parser import Parser, parsed
 from ingest.transforms.refusals import Refusals
 
-try:
-    from ingest.transforms._parse import access_lines as compiled
-except ImportError:  # no compiler was there when Ingest was installed
-    compiled = None
-
-access_lines: Any = twin if compiled is None or os.environ.get("INGEST_PURE") == "1" else compiled
+access_lines: Any = compiled or twin
 
 SCHEMA = pa.schema(
     [
@@ -59,32 +55,14 @@ class AccessLog(Parser):
 
 def access_columns(lines: pa.StringArray, combined: bool) -> tuple[pa.RecordBatch, np.ndarray]:
     """A row per line, and which lines are in the format; the others' rows are null."""
-    offsets, data = _buffers(lines)
+    offsets, data = buffers_of(lines)
     good, times, statuses, has_status, sizes, has_size, texts = access_lines(offsets, data, combined)
-    found = {name: _string(*parts) for name, parts in zip(_TEXTS, texts, strict=True)}
+    found = {name: texts_of(*parts) for name, parts in zip(_TEXTS, texts, strict=True)}
     found["time"] = _fixed(times, good, TIMESTAMP)
     found["status"] = _fixed(statuses, has_status, pa.int32())
     found["bytes"] = _fixed(sizes, has_size, pa.int64())
     return pa.RecordBatch.from_arrays([found[name] for name in SCHEMA.names], schema=SCHEMA), good.astype(bool)
 
 
-def _buffers(lines: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """The offsets of the lines, and the bytes that they point into; nothing is copied."""
-    _, offsets, data = lines.buffers()
-    if offsets is None:
-        return np.zeros(1, np.int32), np.zeros(0, np.uint8)
-    whole = np.frombuffer(offsets, np.int32)[lines.offset : lines.offset + len(lines) + 1]
-    return whole, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-
-
-def _string(offsets: np.ndarray, content: np.ndarray, present: np.ndarray) -> pa.Array:
-    buffers = [_bitmap(present), pa.py_buffer(offsets), pa.py_buffer(content)]
-    return pa.Array.from_buffers(pa.string(), len(present), buffers)
-
-
 def _fixed(values: np.ndarray, present: np.ndarray, kind: pa.DataType) -> pa.Array:
-    return pa.Array.from_buffers(kind, len(values), [_bitmap(present), pa.py_buffer(values)])
-
-
-def _bitmap(present: np.ndarray) -> pa.Buffer | None:
-    return None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [bitmap(present), pa.py_buffer(values)])

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest.transforms.parsers import kernels
 from ingest.transforms.refusals import Refusals
 
 Cut = Callable[[str], list[str]]
@@ -32,6 +33,8 @@ class Cutter:
 
     def cut(self, lines: pa.StringArray) -> pa.ListArray:
         """The fields of each line: null where the line is null, or ``one`` refuses it."""
+        if kernels.cut_lines is not None:
+            return self._compiled(kernels.cut_lines, lines)
         if self._delimiter is None:
             lines = pc.ascii_trim(lines, " \t")
         quoted = pc.match_substring(lines, '"') if self._quotes else None
@@ -43,6 +46,17 @@ class Cutter:
         order = np.arange(len(lines))
         order[np.asarray(mask)] = len(lines) + np.arange(len(slow))
         return pa.concat_arrays([plain.cast(slow.type), slow]).take(pa.array(order))
+
+    def _compiled(self, kernel: kernels.Kernel, lines: pa.StringArray) -> pa.ListArray:
+        mark = np.frombuffer((self._delimiter or "").encode(), np.uint8)
+        counts, ends, content = kernel(*kernels.buffers_of(lines), mark, self._quotes)
+        good = counts >= 0
+        starts = np.zeros(len(lines) + 1, dtype=np.int32)
+        np.cumsum(np.where(good, counts, 0), out=starts[1:])
+        if lines.null_count:
+            good &= np.asarray(lines.is_valid())
+        mask = None if good.all() else pa.array(~good)
+        return pa.ListArray.from_arrays(pa.array(starts), kernels.texts_of(ends, content), mask=mask)
 
     def one(self, line: str) -> list[str]:
         """One line's fields. Raises ``Uncuttable``."""
