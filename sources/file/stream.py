@@ -59,6 +59,8 @@ class Stream:
         """The scan at which its file's name was seen to lead elsewhere."""
         self.has_other_name = False
         """When that was seen, the file itself still existed under a name that the globs do not cover."""
+        self.served_at = 0
+        """The poll that last read from it."""
         self.blocked_at = 0
         """The scan since which it could not be read; the next scan lifts that."""
         self._rules = rules

@@ -65,16 +65,21 @@ class FileTask(SourceTask):
         self._judge = Judge(self._roster, context.environment.random, settle_ms=patience_ms)
         restored = {name: FilePosition.from_json(name, value) for name, value in positions.items() if name != STARTED}
         self._roster.restore(restored)
+        self._done = {name for name, position in restored.items() if position.done}
         self._caught_up = CaughtUp(restored) if until else None
         self._from_end = settings.start_at == "end" and not positions
         self._newest: dict[str, Age] = {}
         self._looked_ms: int | None = None
         self._cost_ms = 0
         self._busy = False
+        """There is work to go on with at once, though nothing to deliver yet."""
+        self._polls = 0
         if settings.watch and not until:
             self._watch = Watch(globs.roots, self._wake, context.report)
 
     def poll(self) -> Polled | None:
+        self._busy = False
+        self._polls += 1
         if self._is_time_to_look():
             self._look()
         batch = Batch(self._context.name, self._host)
@@ -89,8 +94,8 @@ class FileTask(SourceTask):
         return None
 
     def committed(self, positions: Mapping[str, Position | None]) -> None:
-        if self._spooler is not None:
-            self._put_away([name for name, position in positions.items() if position and position.get("done")])
+        self._done.update(name for name, position in positions.items() if position and position.get("done"))
+        self._put_away()
 
     def close(self) -> None:
         if self._watch is not None:
@@ -159,9 +164,7 @@ class FileTask(SourceTask):
         self._busy = self._judge.judge_all()
         self._known.tidy()
         self._newest = newest_by_family(discovered.files.values())
-        if self._spooler is not None:
-            done = [stream.name for stream in self._known.following.values() if stream.position.done]
-            self._put_away([name for name in done if name not in self._known.moved])
+        self._put_away()
         self._looked_ms = self._clock.monotonic_ms()
         self._cost_ms = self._looked_ms - begun_ms
         if self._busy:
@@ -186,7 +189,7 @@ class FileTask(SourceTask):
             share = share_of(left, len(turns))
             before, steps = left, 0
             for stream in turns:
-                if left > 0:
+                if left > 0 and (stream.needs <= left or not len(batch)):
                     left -= self._read(stream, min(share, left), batch)
                     steps += stream.needs > 0
             if left == before and not steps:
@@ -207,11 +210,11 @@ class FileTask(SourceTask):
         return flush_for(stream, self._settings, self._known.quiet_ms(stream), self._newest)
 
     def _read(self, stream: Stream, budget: int, batch: Batch) -> int:
-        """Reads once; returns the bytes that this took."""
+        """Reads once; returns how much of the batch that took."""
         if not self._known.ensure_open(stream):
             stream.blocked_at = self._known.moment.scan
             return 0
-        begin = stream.offset
+        stream.served_at = self._polls
         try:
             made = stream.read(budget, self._flush(stream))
         except ContentChanged:
@@ -228,7 +231,7 @@ class FileTask(SourceTask):
             self._note_end(stream, batch)
         elif not stream.exhausted:
             self._busy = True
-        return stream.offset - begin
+        return max(made.consumed, made.value.nbytes + made.positions.nbytes) if made is not None else 0
 
     def _note_end(self, stream: Stream, batch: Batch) -> None:
         if self._ends_badly(stream):
@@ -294,25 +297,34 @@ class FileTask(SourceTask):
             )
         raise EndOfInput
 
-    def _put_away(self, names: list[str]) -> None:
-        """Of spool files that the hub has on disk, position and all."""
-        assert self._spooler is not None
-        for name in names:
+    def _put_away(self) -> None:
+        """The spool files that the hub has on disk to their end; what fails is tried again at the next look."""
+        for name in sorted(self._done):
             stream = self._known.streams.get(name)
             if stream is None or stream.file is None:
+                self._done.discard(name)
                 continue
             found = stream.file.found
             try:
-                status = os.stat(found.path)
-                if (status.st_dev, status.st_ino, status.st_size) != (*found.key, found.size):
-                    # It was not whole after all: read on, and be done again.
-                    stream.position = replace(stream.position, done=False)
-                    stream.look_again()
-                    continue
-                self._spooler.put_away(Path(found.path))
+                if self._is_still_whole(stream):
+                    assert self._spooler is not None
+                    self._spooler.put_away(Path(found.path))
             except FileNotFoundError:
                 pass
             except OSError as error:
                 self._known.trouble(found.path, error)
                 continue
-            self._known.forget(stream)
+            self._done.discard(name)
+            if stream.position.done:
+                self._known.forget(stream)
+
+    def _is_still_whole(self, stream: Stream) -> bool:
+        """Whether the file is as it was when it was read; if not, it is read on, and done again later."""
+        assert stream.file is not None
+        found = stream.file.found
+        status = os.stat(found.path)
+        if (status.st_dev, status.st_ino, status.st_size) == (*found.key, found.size):
+            return True
+        stream.position = replace(stream.position, done=False)
+        stream.look_again()
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import os
 from collections.abc import Callable
@@ -26,7 +27,9 @@ def text(first: int, beyond: int) -> bytes:
     return "".join(f"{line}\n" for line in numbered(first, beyond)).encode()
 
 
-@given(st.sampled_from(sorted(PACK)), st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 40), st.integers(1, 9))
+@given(
+    st.sampled_from(sorted(PACK)), st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 40), st.integers(1, 9)
+)
 @settings(deadline=None, max_examples=80)
 def test_any_pieces_give_the_content(how: str, members: list[bytes], piece: int, most: int) -> None:
     packed = b"".join(PACK[how](member) for member in members)
@@ -47,10 +50,8 @@ def test_a_flipped_byte_is_damage_or_harmless_but_never_a_crash(how: str) -> Non
     for place in range(len(packed)):
         packed[place] ^= 0x55
         decompressor = Decompressor(how)
-        try:
+        with contextlib.suppress(Damaged):
             assert len(decompressor.feed(bytes(packed), 10_000)) <= 10_000
-        except Damaged as error:
-            assert str(error)
         packed[place] ^= 0x55
 
 

@@ -42,7 +42,8 @@ def in_pieces(data: bytes, sizes: list[int], rules: LineRules, encoding: Encodin
         made = go(data[offset:end], rules, carry, Flush.ALL if final else Flush.HOLD, encoding, offset)  # type: ignore[arg-type]
         values += made.value.to_pylist()
         starts += made.positions.tolist()
-        dead += [pair for letter in made.dead for pair in zip(letter.positions.tolist(), letter.value.to_pylist())]
+        for letter in made.dead:
+            dead += zip(letter.positions.tolist(), letter.value.to_pylist(), strict=True)
         offset, carry = offset + made.consumed, made.carry
     assert offset == len(data)
     return values, starts, dead

@@ -160,9 +160,7 @@ def test_start_at_end_reads_only_what_comes_after_the_first_start(
     assert sorted(tail.settle(WAIT_MS)) == ["another", "half a line", "new file"]
 
 
-def test_start_at_end_without_any_file_reads_later_files_whole(
-    new_tail: Callable[..., Tail], tmp_path: Path
-) -> None:
+def test_start_at_end_without_any_file_reads_later_files_whole(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
     tail = new_tail(start_at="end")
     tail.settle()
     tail.stop()
