@@ -6,6 +6,8 @@ import gzip
 import os
 import random
 import shutil
+import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -107,3 +109,24 @@ class Site:
             return f"{number} {self._random.choice(WORDS)} 99999"
         self.good[str(number)] += 1
         return f"{number} {self._random.choice(WORDS)} {self._random.randrange(30_000)}"
+
+
+def live(site: Site, process: subprocess.Popen[str], dice: random.Random) -> None:
+    """The site goes on while the program starts and works; most kills come some time after it has begun."""
+    waits_for_begin = dice.random() < 0.85
+    end = time.monotonic() + dice.uniform(0.05, 1.0)
+    while process.poll() is None and (waits_for_begin or time.monotonic() < end):
+        site.write(dice.randrange(1, 60))
+        if dice.random() < 0.02:
+            site.rotate()
+        try:
+            process.wait(dice.uniform(0.005, 0.05))
+        except subprocess.TimeoutExpired:
+            if waits_for_begin and _has_begun(site, process.pid):
+                waits_for_begin, end = False, time.monotonic() + dice.uniform(0.0, 1.2)
+
+
+def _has_begun(site: Site, pid: int) -> bool:
+    """The worker writes its status when it starts."""
+    status = site.folder / "data" / "status" / "site.json"
+    return status.exists() and f'"pid": {pid},' in status.read_text()
