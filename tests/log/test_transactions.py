@@ -413,6 +413,7 @@ def test_a_marker_that_the_disk_lost_is_written_again(tmp_path: Path) -> None:
     assert disk.refused.wait(30)  # the marker, synced in the background, is cut off
     log = hub._store.partition("t", 0)
     disk.failing = False
+    begin(hub, writer, "void").abort()  # would take "a" with it if its marker were not written first
     begin(hub, writer, "b").commit().result(30)
     assert everything(hub) == (["a", "b"], ["a", "b"], "b")
     assert log.cuts >= 1
