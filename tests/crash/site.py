@@ -14,6 +14,8 @@ from pathlib import Path
 PIPELINE = """\
 name: site
 hub: ./data
+topics:
+  access: {{config: {{segment.bytes: 65536}}}}
 sources:
   - name: web
     type: file
