@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingest.config import nearest
 from ingest.connectors import TIMESTAMP, Records, Rejected
 from ingest.errors import ConfigError, RecordRefused
 from ingest.transforms.found_columns import are_found
 from ingest.transforms.sql_check import check, reason, session
+from ingest.transforms.sql_rows import columns_of, is_failure, row_by_row
 
 ERROR = "ExpressionFailed"
-_BLOCK = 256
-_NUMBERS = itertools.count()
 _RECORD_COLUMNS = ("timestamp", "topic", "partition", "offset")
 
 
@@ -67,9 +64,17 @@ class Expressions:
         except Exception as error:  # DataFusion raises nothing more particular
             return self._unplanned(records, batch, error)
         try:
-            return Evaluated(_columns(frame.collect(), batch.num_rows, frame.schema()))
-        except Exception:
-            return _row_by_row(batch, plans, frame.schema())
+            return Evaluated(columns_of(frame.collect(), batch.num_rows, frame.schema()))
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+        try:
+            frame.execution_plan()
+        except Exception as error:  # no row was looked at: a regular expression that is none, say
+            return self._unplanned(records, batch, error)
+        columns, reasons = row_by_row(batch, plans, frame.schema())
+        rejected = Rejected(pa.array(list(reasons), pa.int64()), list(reasons.values()), ERROR)
+        return Evaluated(columns, [rejected] if reasons else [])
 
     def _batch(self, records: Records) -> pa.RecordBatch:
         """The columns that the expressions ask for, and one that is always there: it counts the rows."""
@@ -151,64 +156,3 @@ def _record_column(records: Records, name: str) -> pa.Array:
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
-
-
-def _columns(batches: Sequence[pa.RecordBatch], rows: int, schema: pa.Schema) -> list[pa.Array]:
-    found = []
-    for number, field in enumerate(schema):
-        pieces = [batch.column(number) for batch in batches]
-        column = pa.nulls(0, field.type) if not pieces else pa.concat_arrays(pieces)
-        if len(column) != rows:
-            raise RuntimeError(f"{len(column)} values for {rows} rows")
-        found.append(_plain(column))
-    return found
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """Views become what the rest of the engine reads."""
-    if pa.types.is_string_view(column.type):
-        return pc.cast(column, pa.string())
-    if pa.types.is_binary_view(column.type):
-        return pc.cast(column, pa.binary())
-    return column
-
-
-def _row_by_row(batch: pa.RecordBatch, plans: list[Any], schema: pa.Schema) -> Evaluated:
-    """Finds the rows that fail: blocks first, then the rows of the blocks that hold one.
-
-    Each part is a partition of one plan, with a stream of its own, so that a part that fails ends alone.
-    """
-    blocks = [batch.slice(start, _BLOCK) for start in range(0, batch.num_rows, _BLOCK)]
-    done: list[list[pa.Array]] = []
-    reasons: dict[int, str] = {}
-    for number, found in enumerate(_parts(blocks, plans, schema)):
-        if isinstance(found, list):
-            done.append(found)
-            continue
-        block = blocks[number]
-        rows = [block.slice(row, 1) for row in range(block.num_rows)]
-        for row, each in enumerate(_parts(rows, plans, schema)):
-            if isinstance(each, str):
-                reasons[number * _BLOCK + row] = each
-                each = [pa.nulls(1, column.type) for column in _columns([], 0, schema)]
-            done.append(each)
-    columns = [pa.concat_arrays([part[number] for part in done]) for number in range(len(plans))]
-    rejected = Rejected(pa.array(list(reasons), pa.int64()), list(reasons.values()), ERROR)
-    return Evaluated(columns, [rejected] if reasons else [])
-
-
-def _parts(parts: list[pa.RecordBatch], plans: list[Any], schema: pa.Schema) -> list[list[pa.Array] | str]:
-    """Of each part its columns, or why it failed."""
-    name = f"parts-{next(_NUMBERS)}"
-    table = session().create_dataframe([[part] for part in parts], name)
-    try:
-        streams = table.select(*plans).execute_stream_partitioned()
-    finally:
-        session().deregister_table(name)
-    found: list[list[pa.Array] | str] = []
-    for part, stream in zip(parts, streams, strict=True):
-        try:
-            found.append(_columns([each.to_pyarrow() for each in stream], part.num_rows, schema))
-        except Exception as error:  # DataFusion raises nothing more particular
-            found.append(reason(error))
-    return found

@@ -20,6 +20,12 @@ MAX_LENGTH = 64 * 1024
 _MAX_COLUMNS = 1000
 _MISSING = re.compile(r'No field named ((?:"(?:[^"]|"")*"|[^\s".,]+)(?:\.(?:"(?:[^"]|"")*"|[^\s".,]+))*)')
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+_LAYER = re.compile(
+    r"^(?:(?:DataFusion|Arrow|SQL|Schema|Execution|External) error|Error during planning"
+    r"|Optimizer rule \S+ failed|Invalid regex caused by External error): ?(?=\S)"
+)
+_PARSER = re.compile(r'^(?:ParserError|TokenizerError)\("?(.*?)"?\)$')
+_MOST_SHOWN = 300
 _LEAVES = {"Literal", "Column"}
 _OVER_ROWS = {
     "AggregateFunction": "an aggregate, which needs many rows",
@@ -78,20 +84,12 @@ def check(sql: str, setting: str) -> Checked:
 
 
 def reason(error: BaseException) -> str:
-    """DataFusion's words without the names of its layers."""
-    text = str(error).split("\n\nbacktrace")[0].split("\n")[0]
-    while True:
-        shorter = re.sub(
-            r"^(DataFusion|Arrow|SQL|Schema|Execution|Error during planning|Optimizer rule \S+ failed"
-            r"|Error)( error)?:? (?=\S)",
-            "",
-            text,
-        )
-        shorter = re.sub(r'^(?:ParserError|TokenizerError)\("?(.*?)"?\)$', r"\1", shorter)
-        shorter = shorter.replace("RecursionLimitExceeded", "nested too deeply")
-        if shorter == text:
-            return text
+    """DataFusion's words in one line, without the names of its layers."""
+    text = " ".join(str(error).split("backtrace:")[0].replace("\ncaused by\n", ": ").split())
+    while (shorter := _LAYER.sub("", text)) != text:
         text = shorter
+    text = _PARSER.sub(r"\1", text).replace("RecursionLimitExceeded", "nested too deeply")
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _parse(sql: str, columns: dict[str, pa.DataType]) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from ingest.connectors import TIMESTAMP, Records
 from ingest.errors import ConfigError, RecordRefused
 from ingest.transforms.sql import Evaluated, Expression, Expressions
+from ingest.transforms.sql_rows import is_failure
 
 ROWS = pa.array(
     [{"status": 200, "path": "/a", "Mixed": "x"}, {"status": 404, "path": "7", "Mixed": None}, None],
@@ -129,6 +130,17 @@ def test_a_column_that_is_not_there_is_the_pipelines_mistake(sql: str, hint: str
     with pytest.raises(ConfigError, match="there is no column") as caught:
         evaluate(sql)
     assert hint in str(caught.value.hint)
+
+
+def test_a_pattern_that_is_none_is_the_pipelines_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"^where: .*regex parse error: \(\( .*unclosed group"):
+        evaluate("path ~ '(('")
+
+
+def test_a_panic_of_the_engine_is_a_failure_and_an_interrupt_is_none() -> None:
+    panic = type("PanicException", (BaseException,), {})
+    assert is_failure(panic("byte array offset overflow"))
+    assert not is_failure(KeyboardInterrupt())
 
 
 def test_types_that_do_not_go_together_are_the_pipelines_mistake() -> None:

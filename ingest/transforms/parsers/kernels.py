@@ -20,11 +20,13 @@ pair_lines: Kernel | None = None
 
 if not os.environ.get("INGEST_PURE"):
     try:
-        from ingest.transforms import _fields, _parse
+        from ingest.transforms._fields import cut_lines as _cut_lines
+        from ingest.transforms._fields import pair_lines as _pair_lines
+        from ingest.transforms._parse import access_lines as _access_lines
     except ImportError:
         pass
     else:
-        access_lines, cut_lines, pair_lines = _parse.access_lines, _fields.cut_lines, _fields.pair_lines
+        access_lines, cut_lines, pair_lines = _access_lines, _cut_lines, _pair_lines
 
 
 def buffers_of(lines: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
