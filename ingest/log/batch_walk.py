@@ -93,8 +93,13 @@ def batch_bytes(file: LogFile, head: bytes, position: int) -> int:
         size = int(START.unpack_from(head)[1]) + LOG_OVERHEAD
         if size >= HEADER_BYTES:
             return size
-    raise CorruptBatch(
-        f"{file.path} is damaged at byte {position}: no record batch begins there",
+    raise damaged(file, position)
+
+
+def damaged(file: LogFile, position: int) -> CorruptBatch:
+    """The error for trusted bytes that turn out to be none."""
+    return CorruptBatch(
+        f"{file.path} is damaged at byte {position}: no whole record batch stands there",
         hint="`ingest check` tells what is left",
         path=str(file.path),
         position=position,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from ingest.errors import CorruptBatch, OffsetOutOfRange, StorageFailed
+from ingest.errors import OffsetOutOfRange, StorageFailed
 from ingest.log import batch_walk
 from ingest.log.segment import Segment
 from ingest.log.segment_list import SegmentList
@@ -160,7 +160,7 @@ def _first_at(segment: Segment, timestamp_ms: int, start: int, end: int) -> int 
             continue
         content = file.read_at(header.size_bytes, at)
         if len(content) < header.size_bytes:
-            raise CorruptBatch(f"{file.path} ends in the middle of a batch at byte {at}", path=str(file.path))
+            raise batch_walk.damaged(file, at)
         columns = decode_batch(content, header, want_headers=False)
         late = columns.timestamps >= timestamp_ms
         if columns.offsets is not None:

@@ -241,18 +241,14 @@ class Segment:
         """Whole batches from ``position`` on that begin below offset ``limit``: as many as ``max_bytes`` holds,
         but at least one if there is one; and the offset after them (-1 with no batch)."""
         file = self.file()
-        wanted = min(max(max_bytes, HEADER_BYTES), end - position)
-        data = file.read_at(wanted, position)
-        used, next_offset = _whole_batches(data, limit)
-        if used or not data:
-            return memoryview(data)[:used], next_offset
-        size = batch_walk.batch_bytes(file, data, position)
-        if batch_walk.START.unpack_from(data)[0] >= limit:
+        head = file.read_at(LOG_OVERHEAD, position)
+        first = batch_walk.batch_bytes(file, head, position)
+        if batch_walk.START.unpack_from(head)[0] >= limit:
             return memoryview(b""), -1
-        if size > end - position:
-            batch_walk.batch_bytes(file, b"", position)
-        data = file.read_at(size, position)
+        data = file.read_at(min(max(max_bytes, first), end - position), position)
         used, next_offset = _whole_batches(data, limit)
+        if not used:
+            raise batch_walk.damaged(file, position)
         return memoryview(data)[:used], next_offset
 
     def largest_timestamp(self) -> int:
