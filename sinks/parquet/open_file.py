@@ -18,6 +18,7 @@ from ingest.sinks.parquet.store import Draft
 
 ROW_GROUP_ROWS = 128 * 1024
 """A row group is written once so many rows wait; smaller ones only at a file's end, or when memory is short."""
+_BUFFER_BYTES = 256 * 1024
 _BATCH_OVERHEAD_BYTES = 1024
 _COLUMN_OVERHEAD_BYTES = 400
 
@@ -39,6 +40,14 @@ class WriterOptions:
     about: dict[str, Any]
 
 
+class _Output(NamedTuple):
+    """What a file is written through, from the disk up."""
+
+    draft: Draft
+    stream: pa.NativeFile
+    writer: pq.ParquetWriter
+
+
 class OpenFile:
     """``open_draft`` is called when the first row group is written, so that waiting files hold no descriptor."""
 
@@ -49,8 +58,7 @@ class OpenFile:
         self._schema = schema
         self._options = options
         self._open_draft = open_draft
-        self._draft: Draft | None = None
-        self._writer: pq.ParquetWriter | None = None
+        self._output: _Output | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._first_offset = -1
         self._last_offset = -1
@@ -62,12 +70,12 @@ class OpenFile:
     @property
     def is_open(self) -> bool:
         """Whether anything was written, so that it holds a descriptor."""
-        return self._draft is not None
+        return self._output is not None
 
     @property
     def held_bytes(self) -> int:
         """All that this file keeps in memory."""
-        return self.waiting_bytes + (self._draft.held_bytes if self._draft else 0)
+        return self.waiting_bytes + (self._output.draft.held_bytes if self._output else 0)
 
     def append(self, batch: pa.RecordBatch, offsets: np.ndarray) -> None:
         """Takes rows of the file's schema, with their offsets."""
@@ -84,12 +92,12 @@ class OpenFile:
     def reaches(self, limit_bytes: int) -> bool:
         """Whether the file, as written, is that large. How much smaller rows get by being written is known from
         those that are; the answer yes is never a guess."""
-        written = self._draft.size_bytes if self._draft else 0
+        written = self._output.draft.size_bytes if self._output else 0
         ratio = written / self._encoded_bytes if self._encoded_bytes else 1.0
         if written + self.waiting_bytes * ratio < limit_bytes:
             return False
         self.write_waiting()
-        return self._draft is not None and self._draft.size_bytes >= limit_bytes
+        return self._output is not None and self._output.draft.size_bytes >= limit_bytes
 
     def write_waiting(self) -> None:
         """Writes what waits as one row group."""
@@ -99,35 +107,38 @@ class OpenFile:
         self._encoded_bytes += self.waiting_bytes
         self._waiting = []
         self.waiting_rows = self.waiting_bytes = 0
-        self._opened().write_table(table, row_group_size=table.num_rows)
+        output = self._opened()
+        output.writer.write_table(table, row_group_size=table.num_rows)
+        output.stream.flush()
 
     def finish(self, fail: FailPoints) -> DataFile:
         """Writes the rest and the footer; on return the bytes are durable."""
         self.write_waiting()
-        writer = self._opened()
-        writer.add_key_value_metadata({"ingest": orjson.dumps(self._about()).decode()})
-        writer.close()
-        assert self._draft is not None
+        output = self._opened()
+        output.writer.add_key_value_metadata({"ingest": orjson.dumps(self._about()).decode()})
+        output.writer.close()
+        output.stream.close()
         fail.hit("parquet.file.written")
-        stored = self._draft.finish()
+        stored = output.draft.finish()
         fail.hit("parquet.file.synced")
         return DataFile(stored, self.rows, self.key.topic, self.key.partition, self._first_offset, self._last_offset)
 
     def discard(self) -> None:
         """Removes what was written; raises nothing."""
         self._waiting = []
-        if self._draft is not None:
-            self._draft.discard()
-        if self._writer is not None:
+        if self._output is not None:
+            self._output.draft.discard()
             # the library would close it at some later time, from a destructor
             with contextlib.suppress(Exception):
-                self._writer.close()
+                self._output.writer.close()
 
-    def _opened(self) -> pq.ParquetWriter:
-        if self._writer is None:
-            self._draft = self._open_draft()
-            self._writer = pq.ParquetWriter(
-                self._draft,
+    def _opened(self) -> _Output:
+        if self._output is None:
+            draft = self._open_draft()
+            # pages come with headers of a few bytes each: gathered, they are few calls into Python
+            stream = pa.BufferedOutputStream(pa.PythonFile(draft, mode="w"), _BUFFER_BYTES)
+            writer = pq.ParquetWriter(
+                stream,
                 self._schema,
                 compression=self._options.compression,
                 compression_level=self._options.compression_level,
@@ -135,7 +146,8 @@ class OpenFile:
                 write_page_index=True,
                 write_page_checksum=True,
             )
-        return self._writer
+            self._output = _Output(draft, stream, writer)
+        return self._output
 
     def _about(self) -> dict[str, Any]:
         return self._options.about | {

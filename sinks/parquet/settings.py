@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from ingest.config import ByteSize, DurationMs, Settings
 from ingest.sinks.parquet.partition_by import parse_all
@@ -64,3 +64,20 @@ class ParquetSettings(Settings):
         description="Say that no other process ever writes to this table. Needed where the store cannot tell two "
         "writers apart (no hard link, no put-if-absent).",
     )
+
+    @model_validator(mode="after")
+    def _level_of_codec(self) -> Self:
+        if self.compression_level is not None:
+            check_level(self.compression, self.compression_level)
+        return self
+
+
+def check_level(compression: str, level: int) -> None:
+    """Raises ``ValueError`` for a level that the codec does not have."""
+    from pyarrow import Codec
+
+    if compression in ("none", "lz4") or not Codec.supports_compression_level(compression):
+        raise ValueError(f"compression_level: {compression} has no levels")
+    least, most = Codec.minimum_compression_level(compression), Codec.maximum_compression_level(compression)
+    if not least <= level <= most:
+        raise ValueError(f"compression_level: {compression} has levels {least} to {most}")

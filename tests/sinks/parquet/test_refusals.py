@@ -139,6 +139,19 @@ def test_check_reaches_the_place_and_changes_nothing(tmp_path: Path) -> None:
         ParquetSink(ParquetSettings(url="file/lake")).check(tmp_path)
 
 
+@pytest.mark.parametrize(("compression", "level"), [("zstd", 23), ("snappy", 1), ("none", 1), ("lz4", 3), ("gzip", 10)])
+def test_a_level_that_the_codec_does_not_have_is_refused_when_the_file_is_loaded(compression: str, level: int) -> None:
+    with pytest.raises(ValueError, match="compression_level"):
+        ParquetSettings(url="lake", compression=compression, compression_level=level)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "lz4", "brotli", "none"])
+def test_every_codec_writes_what_can_be_read(tmp_path: Path, compression: str) -> None:
+    lake = Lake(tmp_path, {"compression": compression})
+    lake.write(lake.open(), 0, numbers(0, 100))
+    assert [row["id"] for row in lake.rows()] == list(range(100))
+
+
 def test_secrets_of_the_store_are_never_shown() -> None:
     settings = ParquetSettings(url="s3://b/l", storage_options={"secret": "hunter2", "client_kwargs": {"a": "b"}})
     assert "hunter2" not in str(as_plain(settings))
