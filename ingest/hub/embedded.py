@@ -178,7 +178,7 @@ class EmbeddedHub(Hub):
         store = self._store
         log, batches = store.partition(GROUPS, 0), encode_entries(entries, store.env.clock.now_ms())
         if durable:
-            store.append(log, batches).result()
+            store.append(log, [batches]).result()
         else:
             store.append_lazily(log, batches)
 

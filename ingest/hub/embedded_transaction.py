@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,7 +27,7 @@ class EmbeddedTransaction(HubTransaction):
         topic_id = self._store.topics.get(records.topic).id
         now_ms = self._store.env.clock.now_ms()
 
-        def batches(stamp: Stamp) -> bytearray:
+        def batches(stamp: Stamp) -> Iterable[bytearray]:
             return encode(records, log.config, now_ms, transactional=True, **stamp._asdict())
 
         info = self._transaction.append(log, topic_id, batches)

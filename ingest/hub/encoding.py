@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.connectors import HEADERS, TIMESTAMP, Records
 from ingest.errors import FormatError
@@ -17,28 +18,32 @@ from ingest.wire.batch import BatchHeader, whole_batches
 from ingest.wire.codec import decode_batch, encode_batches
 from ingest.wire.columns import RecordColumns
 
+# What a batch aims at where the topic allows it: large enough for one sync and few headers, small enough for caches.
+_BATCH_BYTES = 1 << 20
+_RECORD_BYTES = 10
 
-def encode(records: Records, config: TopicConfig, now_ms: int, **stamp: Any) -> bytearray:
-    """Batches no larger than the topic allows, one after the other; ``stamp`` is that of a transaction.
 
-    Raises ``TooLarge`` if one record alone is larger; its row is the fact ``row``.
+def encode(records: Records, config: TopicConfig, now_ms: int, **stamp: Any) -> Iterable[bytearray]:
+    """Batches no larger than the topic allows; ``stamp`` is that of a transaction.
+
+    Each is made when it is asked for, so that bulk is encoded and written in the processor's cache. Raises
+    ``TooLarge`` at once if one record alone is larger; its row is the fact ``row``.
     """
     compression = "none" if config.compression_type in ("producer", "uncompressed") else config.compression_type
     columns = RecordColumns(
         values=_binary(records.value),
         keys=None if records.key is None else _binary(records.key),
         timestamps=_timestamps(records, config, now_ms),
-        headers=records.headers,
+        headers=_whole(records.headers),
         common_headers=records.common_headers,
     )
-    batches = encode_batches(
-        columns,
-        max_batch_bytes=config.max_message_bytes,
-        compression=compression,
-        level=_level(config, compression),
-        **stamp,
-    )
-    return batches[0] if len(batches) == 1 else bytearray().join(batches)
+    options = {**stamp, "compression": compression, "level": _level(config, compression)}
+    limit = config.max_message_bytes
+    rows = _rows_per_batch(columns, limit)
+    if rows >= len(columns) or _may_be_too_large(columns, limit):
+        return encode_batches(columns, max_batch_bytes=limit, **options)
+    parts = (_slice(columns, start, start + rows) for start in range(0, len(columns), rows))
+    return (batch for part in parts for batch in encode_batches(part, max_batch_bytes=limit, **options))
 
 
 def decode(found: ReadResult, topic: str, partition: int, max_bytes: int) -> tuple[Records | None, int]:
@@ -59,6 +64,43 @@ def decode(found: ReadResult, topic: str, partition: int, max_bytes: int) -> tup
             end = header.next_offset
             break
     return (_joined(parts, topic, partition) if parts else None), end
+
+
+def _rows_per_batch(columns: RecordColumns, limit: int) -> int:
+    """How many records fill a batch, if they are all alike."""
+    overhead = _RECORD_BYTES + sum(len(name) + len(value or b"") + 4 for name, value in columns.common_headers)
+    size = _size(columns) + overhead * len(columns)
+    return max(1, int(len(columns) * min(limit, _BATCH_BYTES) / max(size, 1)))
+
+
+def _may_be_too_large(columns: RecordColumns, limit: int) -> bool:
+    """Whether some record might not fit into a batch: then all are encoded before the first is appended."""
+    if columns.headers is not None:
+        return _size(columns) > limit
+    longest = pc.max(pc.binary_length(columns.values)).as_py() or 0
+    if columns.keys is not None:
+        longest += pc.max(pc.binary_length(columns.keys)).as_py() or 0
+    longest += sum(len(name) + len(value or b"") + 8 for name, value in columns.common_headers)
+    return bool(longest + 128 > limit)
+
+
+def _size(columns: RecordColumns) -> int:
+    found = (columns.values, columns.keys, columns.headers)
+    return sum(column.nbytes for column in found if column is not None)
+
+
+def _slice(columns: RecordColumns, start: int, end: int) -> RecordColumns:
+    return RecordColumns(
+        values=columns.values[start:end],
+        timestamps=columns.timestamps[start:end],
+        keys=columns.keys[start:end] if columns.keys is not None else None,
+        headers=columns.headers[start:end] if columns.headers is not None else None,
+        common_headers=columns.common_headers,
+    )
+
+
+def _whole(column: pa.Array | None) -> pa.Array | None:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _is_aborted(header: BatchHeader, aborted: Sequence[tuple[int, int, int]]) -> bool:

@@ -8,11 +8,12 @@ the watermark again, and the next append or sync first sees to it that the file 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from ingest.environment import Environment
-from ingest.errors import Closed, StorageFailed
+from ingest.errors import Closed, CorruptBatch, StorageFailed
 from ingest.log.append_plan import AppendInfo, AppendPlan, AppendRules
 from ingest.log.leftovers import clear_snapshots
 from ingest.log.log_file import LogFile
@@ -77,6 +78,21 @@ class PartitionWriter:
             self._write(batches, plan, rules.now_ms)
             self.env.fail.hit("log.append.written")
             return plan.info(len(self.cuts))
+
+    def append_all(
+        self, batches: Iterable[bytearray], rules: AppendRules, expected_cuts: int | None = None
+    ) -> AppendInfo:
+        """See ``PartitionLog.append_all``."""
+        first = last = None
+        largest = -1
+        with self.lock:
+            for batch in batches:
+                last = self.append(batch, rules, expected_cuts)
+                first = last if first is None else first
+                largest = max(largest, last.max_timestamp)
+            if first is None or last is None:
+                raise CorruptBatch("an append of no batches")
+            return replace(last, base_offset=first.base_offset, max_timestamp=largest)
 
     def sync(self) -> int:
         """See ``PartitionLog.sync``."""

@@ -7,7 +7,7 @@ what transactions promise by the coordinator; neither by the order in which anyb
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -106,13 +106,13 @@ class LogStore:
 
     # --- records
 
-    def append(self, log: PartitionLog, batches: bytearray) -> Future[AppendInfo]:
-        """Appends batches that this process has encoded; done when they are on disk.
+    def append(self, log: PartitionLog, batches: Iterable[bytearray]) -> Future[AppendInfo]:
+        """Appends batches that this process encodes; done when they are on disk.
 
-        Raises what ``PartitionLog.append`` raises, or ``Closed``; later failures come through the future.
+        Raises what ``PartitionLog.append_all`` raises, or ``Closed``; later failures come through the future.
         """
         self._check_open()
-        info = log.append(batches, now_ms=self.env.clock.now_ms(), kind="raw", check_crc=False)
+        info = log.append_all(batches, now_ms=self.env.clock.now_ms(), kind="raw")
         return self._syncer.wait_for(log, info)
 
     def append_lazily(self, log: PartitionLog, batches: bytearray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -69,7 +69,7 @@ class Transaction:
         self.positions: dict[str, dict[str, Position | None]] = {}
         self.phase: Phase = "open"
 
-    def append(self, log: PartitionLog, topic_id: str, encode: Callable[[Stamp], bytearray]) -> AppendInfo:
+    def append(self, log: PartitionLog, topic_id: str, encode: Callable[[Stamp], Iterable[bytearray]]) -> AppendInfo:
         """Appends the batches that ``encode`` makes; readers do not see them yet.
 
         Raises ``Fenced`` or ``StorageFailed``; after the latter only ``abort`` is left.
@@ -86,7 +86,7 @@ class Transaction:
             # Entered before the append: if it fails half-way, the abort marker covers what was written.
             self.touched[log] = touched
             now_ms = self._coordinator.env.clock.now_ms()
-            info = log.append(batches, now_ms=now_ms, kind="raw", check_crc=False, expected_cuts=touched.cuts)
+            info = log.append_all(batches, now_ms=now_ms, kind="raw", expected_cuts=touched.cuts)
             self.phase = "open"
         touched.first = info.base_offset if touched.first < 0 else touched.first
         touched.end = info.last_offset + 1
