@@ -54,7 +54,7 @@ def events(rows: int, dice: random.Random) -> pa.StructArray:
             {
                 "id": dice.getrandbits(62),
                 "kind": dice.choice(["click", "view", "buy"]),
-                "user": {"name": dice.choice(["Zoë", "Max", "李"]), "score": dice.random(), "tags": ["a", "b"][: n % 3]},
+                "user": {"name": dice.choice(["Zoë", "李"]), "score": dice.random(), "tags": ["a", "b"][: n % 3]},
                 "amount": round(dice.uniform(0, 1000), 2),
                 "note": None if n % 2 else 'said "no"\n',
                 "ok": n % 7 == 0,
@@ -101,7 +101,8 @@ def measure(title: str, column: pa.StructArray, batch: int, rounds: int) -> None
             start = time.process_time()
             sizes[name] = work()
             seconds[name].append(time.process_time() - start)
-    print(f"\n{title}: {len(column):,} rows in batches of {batch:,}, {column.nbytes / len(column):.0f} B a row in memory")
+    in_memory = column.nbytes / len(column)
+    print(f"\n{title}: {len(column):,} rows in batches of {batch:,}, {in_memory:.0f} B a row in memory")
     print(f"{'':22}{'CPU s per M rows':>18}{'M rows per CPU s':>18}{'B per row':>11}")
     for name, taken in seconds.items():
         each = statistics.median(taken) / len(column)

@@ -53,11 +53,12 @@ class AvroFormat(Format):
 
     def decode(self, records: Records, *, schema: pa.Schema | None = None) -> Decoded:
         _, writers = writers_of(schema)
+        readers = {number: _codec(each)[1] for number, each in writers.items()}
         reasons: dict[int, str] = {}
         found: dict[int, tuple[list[int], list[object]]] = {}
         for row, value in enumerate(records.value.to_pylist()):
             try:
-                number, item = _parsed(value, writers)
+                number, item = _parsed(value, readers)
             except NotAvro as error:
                 reasons[row] = str(error)
                 continue
@@ -96,17 +97,17 @@ def _written(value: pa.StructArray, schema: pa.Schema, prefix: bytes) -> tuple[p
     ), reasons
 
 
-def _parsed(value: bytes | None, writers: dict[int, pa.Schema]) -> tuple[int, object]:
+def _parsed(value: bytes | None, readers: dict[int, Read]) -> tuple[int, object]:
     """The writer's id, and the value as Python values; a tombstone has the id 0."""
     if value is None:
         return 0, None
     if len(value) < _PREFIX_BYTES or value[:1] != _MAGIC:
         raise NotAvro("it does not begin with a zero byte and a schema id")
     number = int.from_bytes(value[1:_PREFIX_BYTES], "big")
-    if number not in writers:
+    if number not in readers:
         raise NotAvro(f"the schema id {number} is not one of this topic's")
     cursor = Cursor(value, _PREFIX_BYTES)
-    item = _codec(writers[number])[1](cursor)
+    item = readers[number](cursor)
     if cursor.left:
         raise NotAvro(f"{cursor.left} bytes follow the value")
     return number, item

@@ -52,17 +52,19 @@ class Cursor:
 
     def long(self) -> int:
         number = shift = 0
-        while True:
-            byte = self.take(1)[0]
+        data = self.data
+        for at in range(self.at, min(self.at + 10, len(data))):
+            byte = data[at]
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
                 break
             shift += 7
-            if shift > 63:
-                raise NotAvro(f"a number of more than 64 bits at byte {self.at}")
+        else:
+            raise NotAvro(f"no number of at most 64 bits at byte {self.at}")
         value = (number >> 1) ^ -(number & 1)
-        if not -(2**63) <= value < 2**63:
-            raise NotAvro(f"a number of more than 64 bits at byte {self.at}")
+        if number >= 2**64:
+            raise NotAvro(f"no number of at most 64 bits at byte {self.at}")
+        self.at = at + 1
         return value
 
 

@@ -127,14 +127,14 @@ def test_what_no_longer_fits_is_refused_alone() -> None:
         (b"", "does not begin with a zero byte"),
         (b"\1\0\0\0\7\0\0", "does not begin with a zero byte"),
         (b"\0\0\0\0\6\0\0", "the schema id 6 is not one of this topic's"),
-        (b"\0\0\0\0\7", "1 bytes are announced at byte 5, and 0 are left"),
+        (b"\0\0\0\0\7", "no number of at most 64 bits at byte 5"),
         (b"\0\0\0\0\7\0\0x", "1 bytes follow the value"),
         (b"\0\0\0\0\7\4\0", "branch 2 of a union of two"),
         (b"\0\0\0\0\7\0\2\2\xff", "not UTF-8"),
         (b"\0\0\0\0\7\0\2\1", "-1 bytes are announced"),
         (b"\0\0\0\0\7\0\2\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1", "are announced"),
-        (b"\0\0\0\0\7\2" + b"\xff" * 12, "more than 64 bits"),
-        (b"\0\0\0\0\7\2" + b"\xff" * 9 + b"\x03", "more than 64 bits"),
+        (b"\0\0\0\0\7\2" + b"\xff" * 12, "at most 64 bits"),
+        (b"\0\0\0\0\7\2" + b"\xff" * 9 + b"\x03", "at most 64 bits"),
     ],
 )
 def test_bytes_of_strangers_are_refused_with_a_reason(text: bytes, why: str) -> None:
