@@ -72,6 +72,11 @@ class _Waiter:
         )
         self.future.set_exception(failure or lost)
 
+    def fail(self, fault: BaseException) -> None:
+        """Tells who has no answer yet."""
+        if not self.future.done() and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(fault)
+
 
 class Syncer:
     """Owns all syncs of a store's partitions while it runs. Thread-safe."""
@@ -137,7 +142,7 @@ class Syncer:
             self._hurried.discard(log)
             self._dirty_since.pop(log, None)
         for waiter in gone:
-            waiter.future.set_exception(Closed(f"topic {log.topic} was deleted", topic=log.topic))
+            waiter.fail(Closed(f"topic {log.topic} was deleted", topic=log.topic))
 
     def stop(self) -> None:
         """Syncs and settles what waits, then ends the thread. Idempotent."""
@@ -180,6 +185,7 @@ class Syncer:
 
     def _round(self) -> None:
         jobs = self._stage.take()
+        waiters: list[_Waiter] = []
         try:
             waiters, targets = self._take_targets(self._stage.logs_of(jobs))
             failures = {log: failure for log in targets if (failure := self._sync(log)) is not None}
@@ -187,6 +193,8 @@ class Syncer:
                 waiter.settle(failures.get(waiter.log))
             self._stage.settle(jobs, failures)
         except BaseException as fault:
+            for waiter in waiters:
+                waiter.fail(fault)
             self._stage.give_up(jobs, fault)
             raise
 
@@ -217,5 +225,5 @@ class Syncer:
             self._fault = self._fault or fault
             waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.future.set_exception(fault)
+            waiter.fail(fault)
         self._stage.give_up([], fault)

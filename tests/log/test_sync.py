@@ -6,10 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from hubs import CountingDisk, FailingDisk, abandon, open_hub, read, records
+from hubs import CountingDisk, Crash, FailingDisk, abandon, crash, open_hub, read, records
 
 from ingest.connectors import TopicPartition
 from ingest.errors import Closed, StorageFailed
+from ingest.failpoints import FailPoints
 
 PLACE = TopicPartition("t", 0)
 
@@ -105,6 +106,20 @@ def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Pa
     hub = open_hub(tmp_path)
     assert read(hub) == ["before", "after"]
     hub.close()
+
+
+@pytest.mark.parametrize("step", ["log.sync.before", "log.sync.data", "log.sync.done"])
+def test_nobody_waits_for_a_thread_that_has_ended(tmp_path: Path, step: str) -> None:
+    fail = FailPoints()
+    hub = open_hub(tmp_path, fail=fail)
+    hub.create_topic("t")
+    fail.arm(step, crash)
+    with pytest.raises(Crash):
+        hub.append(records("a"), 0).result(30)
+    for call in (lambda: hub.append(records("b"), 0).result(30), lambda: hub.register_writer("w")):
+        with pytest.raises((Crash, Closed)):
+            call()
+    abandon(hub)
 
 
 def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(tmp_path: Path) -> None:
