@@ -48,6 +48,32 @@ def describe(type_: str, kind: str | None, as_json: bool) -> None:
         _describe(name, type_, plugins.find(KINDS[name], type_), as_json)
 
 
+@connectors.command()
+def reference() -> None:
+    """All connectors and their settings, as a Markdown page."""
+    from ingest.runtime import plugins
+
+    click.echo("# Sources, transforms and sinks\n\nMade from their settings by `ingest connectors reference`.")
+    for kind, group in KINDS.items():
+        for name in plugins.known(group):
+            click.echo(_page(kind, name, plugins.find(group, name)))
+
+
+def _page(kind: str, name: str, cls: Any) -> str:
+    lines = [
+        f"\n## {kind} `{name}`\n",
+        inspect.getdoc(cls) or "",
+        "",
+        "| setting | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    for setting in settings_of(cls.Settings):
+        default = "required" if setting["required"] else f"`{setting['default']}`"
+        cells = [f"`{setting['name']}`", setting["type"], default, setting["description"]]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def _describe(kind: str, name: str, cls: Any, as_json: bool) -> None:
     settings = settings_of(cls.Settings)
     if as_json:
