@@ -111,7 +111,10 @@ class Hub(ABC):
 
     @abstractmethod
     def append(self, records: Records, partition: int) -> Future[Appended]:
-        """Appends outside any transaction; done when the bytes are on disk."""
+        """Appends outside any transaction; done when the bytes are on disk.
+
+        What is larger than one batch may be stored in part if it fails: transactions are all or nothing.
+        """
 
     @abstractmethod
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int, committed: bool = True) -> Fetched:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest.environment import Environment
-from ingest.errors import IngestError
+from ingest.errors import Closed, IngestError
 from ingest.log.partition import AppendInfo, PartitionLog
 
 
@@ -57,6 +57,8 @@ class Effects:
         for log in list(self._owed) if logs is None else logs:
             try:
                 self.pay(log)
+            except Closed:
+                self.forget(log)  # deleted meanwhile: nobody will read it
             except IngestError:  # stays owed; the next transaction's append to this log raises it
                 continue
 

@@ -9,16 +9,23 @@ import threading
 from pathlib import Path
 
 import pytest
-from hubs import abandon, open_hub
+from hubs import abandon, open_hub, read
 
 from ingest.clock import SystemClock
+from ingest.connectors import TopicPartition
 from ingest.errors import FolderLocked
+from ingest.hub.embedded import EmbeddedHub
 from ingest.log.folder_lock import FolderLock, holder
 
 OTHER_PROCESS = """
 import sys
 from ingest.hub.embedded import EmbeddedHub
 hub = EmbeddedHub.open(sys.argv[1])
+if len(sys.argv) > 2:
+    import pyarrow as pa
+    from ingest.connectors import Records
+    hub.create_topic("t")
+    hub.append(Records(topic="t", value=pa.array(["from the owner"])), 0).result(30)
 print("mine", flush=True)
 sys.stdin.readline()
 hub.close()
@@ -62,6 +69,23 @@ def test_two_processes_exclude_each_other_and_the_death_of_one_frees_the_folder(
             open_hub(tmp_path / "data")
         other.kill()
     open_hub(tmp_path / "data").close()
+
+
+def test_another_process_reads_without_the_lock_while_the_owner_lives(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER_PROCESS, str(tmp_path / "data"), "write"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        reader = EmbeddedHub.open(tmp_path / "data", writable=False)
+        assert reader.wait({TopicPartition("t", 0): 0}, 30_000)
+        assert read(reader) == ["from the owner"]
+        reader.close()
+        other.communicate("\n")
+    assert other.returncode == 0
 
 
 def test_a_failed_opening_gives_the_folder_back(tmp_path: Path) -> None:
