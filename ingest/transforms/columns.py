@@ -17,7 +17,7 @@ def with_columns(records: Records, columns: pa.RecordBatch) -> Records:
     """The records with ``columns`` as their value; a tombstone stays one."""
     tombstones = pc.is_null(records.value) if records.value.null_count else None
     if not columns.num_columns:
-        empty = pa.array([{}], pa.struct([])).take(pa.array([0] * len(records)))
+        empty = pa.array([{}], pa.struct([])).take(pa.array([0] * len(records), pa.int64()))
         return records.with_value(empty if tombstones is None else pc.if_else(tombstones, None, empty))
     fields = list(columns.schema)
     return records.with_value(pa.StructArray.from_arrays(columns.columns, fields=fields, mask=tombstones))

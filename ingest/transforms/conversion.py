@@ -13,28 +13,19 @@ from pyarrow import types as t
 from ingest.errors import ConfigError
 from ingest.transforms.refusals import Refusals
 from ingest.transforms.times import TimeReader
-from ingest.transforms.types import type_named
 
 _MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """Which columns become what. ``empty_is_null``: an empty text is no value, unless a text is wanted.
-
-    ``must_exist``: a column that is not there is the pipeline's mistake, not one that this row lacks.
-    """
+    """Which columns become what; those that are not there are passed over. ``empty_is_null``: an empty text is
+    no value, unless a text is wanted."""
 
     types: Mapping[str, pa.DataType]
     times: TimeReader
     empty_is_null: bool = True
-    must_exist: bool = False
     setting: str = "types"
-
-    @classmethod
-    def named(cls, types: Mapping[str, str], times: TimeReader, setting: str = "types") -> Conversion:
-        """Raises ``ConfigError`` for a type that is not known."""
-        return cls({name: type_named(kind, setting) for name, kind in types.items()}, times, setting=setting)
 
     def apply(self, batch: pa.RecordBatch, refusals: Refusals) -> pa.RecordBatch:
         """The batch with those columns converted, null where ``refusals`` got the row.
@@ -44,17 +35,11 @@ class Conversion:
         for name, kind in self.types.items():
             index = batch.schema.get_field_index(name)
             if index < 0:
-                self._missing(name, batch.schema.names)
                 continue
             column = self._converted(name, batch.column(index), kind, refusals)
             field = batch.schema.field(index).with_type(kind).with_nullable(True)
             batch = batch.set_column(index, field, column)
         return batch
-
-    def _missing(self, name: str, known: list[str]) -> None:
-        if self.must_exist:
-            hint = f"the columns are {', '.join(known)}"
-            raise ConfigError(f"{self.setting}: there is no column {name}", hint=hint, setting=self.setting)
 
     def _converted(self, name: str, column: pa.Array, kind: pa.DataType, refusals: Refusals) -> pa.Array:
         if column.type == kind:

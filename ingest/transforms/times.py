@@ -62,6 +62,10 @@ class TimeReader:
                 except pa.ArrowInvalid:
                     continue  # some have no zone, some have one, or more digits than Arrow takes
                 return found if zoned else to_utc(found, self._timezone)
+        distinct = texts.dictionary_encode()  # neighbours mostly share their second
+        return self._from_distinct(distinct.dictionary, around_ms).take(distinct.indices)
+
+    def _from_distinct(self, texts: pa.Array, around_ms: int | None) -> pa.Array:
         parts = _Parts(pc.extract_regex(texts, self._regex))
         around_ms = around_ms if self._year is None else None
         days, good = _days(parts, self._year, around_ms)

@@ -137,6 +137,14 @@ def test_settings_that_cannot_be(settings: dict[str, object]) -> None:
         Parse.Settings(**settings)  # type: ignore[arg-type]
 
 
+def test_types_of_columns_that_are_not_there() -> None:
+    with pytest.raises(ConfigError, match="there is no column c"):
+        Parse(Parse.Settings(format="csv", columns=["a"], types={"c": "int64"}))
+    found = parse(["a,b", "1,2", "", "3,4"], format="csv", types={"c": "int64"})
+    assert found.rows == []
+    assert found.reasons == {1: "the header has no column c", 3: "the header has no column c"}
+
+
 def test_an_unknown_type_is_named() -> None:
     with pytest.raises(ConfigError, match="there is no type int23"):
         Parse(Parse.Settings(format="csv", types={"a": "int23"}))

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.connectors import Records, State, Transformed
+from ingest.errors import ConfigError
 from ingest.transforms.parsers.fields import Cutter, Uncuttable, columns_of, unique_names
-from ingest.transforms.parsers.parser import Parser
+from ingest.transforms.parsers.parser import PARSE_FAILED, Parser
 from ingest.transforms.parsers.typed import TypedColumns
 from ingest.transforms.refusals import Refusals
 
@@ -29,6 +30,10 @@ class Delimited(Parser):
         self._columns = list(columns) if columns is not None else None
         self._has_header = columns is None if header is None else header
         self._typed = typed
+        for name in typed.kinds:
+            if columns is not None and name not in columns:
+                hint = f"`columns` are {', '.join(columns)}"
+                raise ConfigError(f"types: there is no column {name}", hint=hint, setting="types")
         self.stateful = self._has_header
 
     def parse(self, records: Records, lines: pa.StringArray, state: State) -> Transformed:
@@ -39,9 +44,13 @@ class Delimited(Parser):
             names = state.get("columns") or self._find_header(lines, refusals, no_records)
             after = {"columns": names} if names is not None else None
         if names is None:
-            return Transformed([], refusals.rejected("ParseFailed"))
+            return Transformed([], refusals.rejected(PARSE_FAILED))
         if len(names) > 1:
             no_records |= np.asarray(pc.fill_null(pc.equal(lines, ""), False))
+        missing = [name for name in self._typed.kinds if name not in names]
+        if missing:
+            rows = np.flatnonzero(~no_records)
+            refusals.add(rows, [f"the header has no column {missing[0]}"] * len(rows))
         skipped = no_records.copy()
         skipped[list(refusals.reasons)] = True
         texts = columns_of(lines, self._cutter, names, refusals, skipped)

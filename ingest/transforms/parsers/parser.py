@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.connectors import TIMESTAMP, Records, State, Transformed
+from ingest.transforms.columns import with_columns
 from ingest.transforms.refusals import Refusals
 
 PARSE_FAILED = "ParseFailed"
@@ -45,10 +46,7 @@ def parsed(
     A tombstone is no line: it goes on, whatever ``refusals`` says of it.
     """
     tombstones = pc.is_null(records.value) if records.value.null_count else None
-    value = pa.StructArray.from_arrays(columns.columns, fields=list(columns.schema), mask=tombstones)
-    if not columns.num_columns:
-        value = pa.array([{}] * len(records), pa.struct([]))
-    after = replace(records, value=value, timestamp=_timestamp(records, timestamp))
+    after = replace(with_columns(records, columns), timestamp=_timestamp(records, timestamp))
     if tombstones is not None:
         refusals = refusals.without(np.flatnonzero(tombstones.to_numpy(zero_copy_only=False)))
     dropped = np.zeros(len(records), dtype=bool) if no_records is None else no_records.copy()
