@@ -179,8 +179,8 @@ class Coordinator:
         self.effects.owe(log, marker, transaction=transaction)
 
     def owe_abort(self, transaction: Transaction) -> None:
-        """Abort markers wherever the transaction may have records. They carry the newest epoch that is on
-        disk, so that the partitions themselves refuse older ones."""
+        """Abort markers wherever the transaction may have records. They carry the writer's newest epoch, so that
+        the partitions themselves refuse older ones."""
         writer = transaction.writer
         same = writer.producer_id == transaction.producer_id
         epoch = max(writer.producer_epoch, transaction.producer_epoch) if same else transaction.producer_epoch

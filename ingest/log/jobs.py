@@ -77,14 +77,14 @@ class Registration(Job):
                 writer.open.phase = "fenced"
                 coordinator.leave_behind(writer.open)
                 writer.open = None
-            producer_id, producer_epoch = coordinator.writers.successor(writer)
-            self._record = WriterRecord(writer.name, "registered", writer.epoch, producer_id, producer_epoch)
+            # Taken now, so that two registrations in one group never get the same.
+            writer.producer_id, writer.producer_epoch = coordinator.writers.successor(writer)
+            ids = writer.producer_id, writer.producer_epoch
+            self._record = WriterRecord(writer.name, "registered", writer.epoch, *ids)
         return self._record
 
     def decided(self, coordinator: Coordinator) -> None:
-        assert self._record is not None
-        with self._writer.lock:
-            self._writer.adopt(self._record)
+        self._writer.must_renew = False
 
     def undecided(self, coordinator: Coordinator, *, in_doubt: bool) -> None:
         self._writer.must_renew = True

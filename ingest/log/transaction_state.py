@@ -55,9 +55,16 @@ class WriterRecord:
 
     def entry(self) -> Entry:
         """The key and value to append."""
-        value = asdict(self)
-        value.pop("name")
-        value["version"] = 1
+        value = {
+            "version": 1,
+            "state": self.state,
+            "epoch": self.epoch,
+            "producer_id": self.producer_id,
+            "producer_epoch": self.producer_epoch,
+            "transaction": self.transaction,
+            "parts": [asdict(part) for part in self.parts],
+            "positions": self.positions,
+        }
         return self.name.encode("utf-8", "surrogateescape"), json.dumps(value, separators=(",", ":")).encode("ascii")
 
 

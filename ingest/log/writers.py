@@ -41,12 +41,6 @@ class WriterState:
                 newest=self.epoch,
             )
 
-    def adopt(self, record: WriterRecord) -> None:
-        """Takes over a registration that is on disk."""
-        self.producer_id = record.producer_id
-        self.producer_epoch = record.producer_epoch
-        self.must_renew = False
-
 
 class Writers:
     """All writers by name. Thread-safe."""
@@ -62,8 +56,11 @@ class Writers:
         writers = cls()
         for record in records:
             writer = writers.named(record.name)
-            writer.epoch = record.epoch
-            writer.adopt(record)
+            writer.epoch, writer.producer_id, writer.producer_epoch = (
+                record.epoch,
+                record.producer_id,
+                record.producer_epoch,
+            )
             writers._next_producer_id = max(writers._next_producer_id, record.producer_id + 1)
         return writers
 
