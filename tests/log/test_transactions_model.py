@@ -13,7 +13,7 @@ from pathlib import Path
 from hubs import Crash, abandon, crash, read_offsets, records
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from powercut import PowerCutDisk
 
 from ingest.environment import Environment
@@ -231,15 +231,9 @@ class Transactions(RuleBasedStateMachine):
         self.register_all()
         self.check_all()
 
-    @precondition(lambda self: not self.disk.failing)
-    @rule()
-    def break_disk(self) -> None:
-        self.disk.failing = True
-
-    @precondition(lambda self: self.disk.failing)
-    @rule()
-    def mend_disk(self) -> None:
-        self.disk.failing = False
+    @rule(failing=st.booleans())
+    def break_or_mend_disk(self, failing: bool) -> None:
+        self.disk.failing = failing
 
     @invariant()
     def nothing_else_is_shown(self) -> None:
