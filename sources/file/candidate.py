@@ -26,6 +26,8 @@ class Candidate:
         self.compared: dict[tuple[str, int, int], bool | None] = {}
         """Streams that it was compared with in vain (their name, their offset, and its own size then): False
         where the content is another, None where it is a beginning of what the stream delivered."""
+        self.gone = False
+        """No name leads to it any more; it is judged once more, through the open handle."""
         self.from_end = False
         """It stood there at the very first start, and reading begins at its end."""
 

@@ -62,6 +62,10 @@ class Content(ABC):
     def finished(self) -> bool:
         """All was read, and it is whole as it stands: nothing suggests that more must come."""
 
+    def rewind(self) -> None:
+        """Forgets what was read: the file may hold something else by now."""
+        return
+
     def close(self) -> None:
         """Frees the descriptor; may be called twice."""
         if self.fd >= 0:
@@ -97,9 +101,9 @@ class PackedContent(Content):
     def __init__(self, fd: int, compression: str) -> None:
         super().__init__(fd)
         self.compression = compression
-        self._restart()
+        self.rewind()
 
-    def _restart(self) -> None:
+    def rewind(self) -> None:
         self._decompressor = Decompressor(self.compression)
         self._packed_offset = 0
         self._kept = bytearray()
@@ -113,7 +117,7 @@ class PackedContent(Content):
 
     def prepare(self, offset: int) -> bool:
         if offset < self.kept_from:
-            self._restart()
+            self.rewind()
         limit = min(offset, self.reached + _SKIP_BYTES)
         while self.reached < limit and self._more():
             self._forget_before(min(self.reached, offset) - BLOCK_BYTES)
@@ -121,7 +125,7 @@ class PackedContent(Content):
 
     def read(self, offset: int, size: int) -> Bytes:
         if offset < self.kept_from:
-            self._restart()
+            self.rewind()
         self._forget_before(offset)
         while self.reached < offset + size and self._more():
             self._forget_before(offset)

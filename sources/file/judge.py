@@ -14,26 +14,21 @@ docs/decisions/file-identity.md tells why.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from random import Random
 
-import numpy as np
-
-from ingest.sources.file.candidate import Candidate, heads_agree
-from ingest.sources.file.content import Content
-from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
-from ingest.sources.file.family import are_kin, family_of
-from ingest.sources.file.fingerprint import BLOCK_BYTES, Fingerprint
+from ingest.sources.file.candidate import Candidate
+from ingest.sources.file.family import are_kin
+from ingest.sources.file.from_end import End, end_of
 from ingest.sources.file.handles import Vanished, content_of, open_found
 from ingest.sources.file.head_index import HeadIndex
+from ingest.sources.file.lost import LostStreams, is_weak
 from ingest.sources.file.position import FilePosition
-from ingest.sources.file.roster import OVERWRITTEN, Roster, shown
+from ingest.sources.file.roster import Roster, shown
 from ingest.sources.file.stream import Stream
 
-WEAK_BYTES = 256
-"""A shorter content proves little: then time must fit, too."""
 LONGEST_WAIT = 60
 """Times ``rotate_wait``: even a copy that keeps growing is judged after this."""
-_TO_END = 1 << 62
 
 
 class Judge:
@@ -47,12 +42,13 @@ class Judge:
 
     def judge_all(self) -> bool:
         """One step for each candidate; true if a step is left that needs no waiting."""
-        if not self._roster.waiting:
+        candidates = [one for one in self._roster.waiting.values() if one.found.size]
+        if not candidates:
             return False
+        candidates.sort(key=lambda one: (one.found.mtime_ns, one.found.path))
         busy = False
         self._standing = HeadIndex(self._roster.following.values())
-        self._lost = HeadIndex(self._roster.lost)
-        candidates = sorted(self._roster.waiting.values(), key=lambda one: (one.found.mtime_ns, one.found.path))
+        self._lost = LostStreams(self._roster)
         for candidate in candidates:
             try:
                 busy = self._judge(candidate) or busy
@@ -74,18 +70,20 @@ class Judge:
             return self._begin_at_end(candidate)
         if candidate.check is not None:
             return self._compare(candidate)
-        growing = self._waited_ms(candidate) < self._roster.settings.rotate_wait
+        growing = not candidate.gone and self._waited_ms(candidate) < self._roster.settings.rotate_wait
         verdict = self._continue_lost(candidate, growing)
         if verdict is not None:
             return verdict
-        if not any(self._is_copy_of(stream, candidate, growing) for stream in self._standing.alike(candidate.heads)):
+        # A copy that is gone before it was judged is none of our business; a file of its own is read to its end.
+        waits = growing or candidate.gone
+        if not any(self._is_copy_of(stream, candidate, waits) for stream in self._standing.alike(candidate.heads)):
             self._begin(candidate)
         return False
 
     def _continue_lost(self, candidate: Candidate, growing: bool) -> bool | None:
         """Begins to compare the candidate with a lost stream; None if there is none to compare it with."""
-        for stream in self._lost_by_length(candidate):
-            if _is_weak(stream) and self._is_explained_otherwise(candidate, stream):
+        for stream in self._lost.that_fit(candidate):
+            if is_weak(stream) and self._is_explained_otherwise(candidate, stream):
                 return None
             answer = candidate.may_continue(stream)
             if answer:
@@ -104,7 +102,7 @@ class Judge:
         return growing and (packed or waited_ms < self._roster.settings.rotate_wait)
 
     def _has_content(self, candidate: Candidate) -> bool:
-        if not candidate.found.size or not self._open(candidate):
+        if not self._open(candidate):
             return False
         if candidate.look():
             return True
@@ -133,46 +131,6 @@ class Judge:
         longest = LONGEST_WAIT * self._roster.settings.rotate_wait
         return waited if waited >= longest else now - max(candidate.changed_ms, candidate.first_ms)
 
-    def _lost_by_length(self, candidate: Candidate) -> list[Stream]:
-        """Lost streams that ``candidate`` may continue; the one that delivered most first."""
-        path = candidate.found.path
-        lost = [
-            stream
-            for stream in self._lost.alike(candidate.heads)
-            if stream.file is None
-            and stream.name in self._roster.streams
-            and heads_agree(candidate.first, stream.position.fingerprint)
-            and self._time_fits(candidate, stream)
-        ]
-        return sorted(
-            lost, key=lambda stream: (_is_weak(stream) and not are_kin(path, stream.position.path), -stream.offset)
-        )
-
-    def _time_fits(self, candidate: Candidate, stream: Stream) -> bool:
-        """Whether ``candidate`` can be where the stream's content went, by names and times alone.
-
-        Short contents are often alike by chance: a new run of a job logs the same first line again.
-        """
-        same_name = shown(candidate.found.path) == stream.position.path
-        if same_name and stream.position.key == OVERWRITTEN:
-            return False
-        if not _is_weak(stream) or candidate.found == stream.last_found:
-            return True
-        turned_back = family_of(candidate.found.path) == candidate.found.path == family_of(stream.position.path)
-        if turned_back and not same_name:
-            return False  # a log is turned from x.log to x.log.1, never back
-        if same_name and not self._restarted(candidate):
-            # The name was given to a new file: unless that replaced the old one in one step.
-            return stream.replaced_at == candidate.first_scan and not stream.has_other_name
-        if self._restarted(candidate) or candidate.first_scan <= stream.lost_scan:
-            return True
-        appeared_ms = self._roster.moment.wall_ms - (self._roster.moment.now_ms - candidate.first_ms)
-        return appeared_ms <= (stream.position.lost_ms or 0) + self._roster.settings.rotate_wait
-
-    def _restarted(self, candidate: Candidate) -> bool:
-        """What was there at the first look came while nobody looked."""
-        return candidate.first_scan == 1
-
     def _compare(self, candidate: Candidate) -> bool:
         """A step of comparing all that the stream has delivered; true if more steps are needed."""
         check, stream = candidate.check, candidate.checked_for
@@ -188,6 +146,7 @@ class Judge:
             content, candidate.content = candidate.content, None
             del self._roster.waiting[candidate.found.key]
             self._roster.attach(stream, candidate.found, content)
+            self._standing.add(stream)
             return False
         candidate.note_answer(False if answer == "other" else None)
         return True
@@ -202,52 +161,30 @@ class Judge:
             are_kin(path, stream.position.path) and self._is_copy_of(stream, candidate, True) for stream in alike
         )
 
-    def _is_copy_of(self, stream: Stream, candidate: Candidate, growing: bool) -> bool:
+    def _is_copy_of(self, stream: Stream, candidate: Candidate, waits: bool) -> bool:
         """Whether the candidate is to wait for what becomes of the file of ``stream``."""
         leaving = stream.file is not None and stream.file.left_scan is not None
-        return (leaving or growing) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream)
+        return (leaving or waits) and self._roster.ensure_open(stream) and candidate.looks_like_copy(stream)
 
-    def _begin(self, candidate: Candidate, fingerprint: Fingerprint | None = None, encoding: str = "") -> None:
+    def _begin(self, candidate: Candidate, end: End | None = None) -> None:
+        """A new stream, read from its beginning or from its ``end``."""
         found = candidate.found
         name = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        position = FilePosition(
-            shown(found.path), found.device, found.inode, encoding=encoding, fingerprint=fingerprint or Fingerprint()
-        )
+        position = FilePosition(shown(found.path), found.device, found.inode)
+        if end is not None:
+            position = replace(position, fingerprint=end.fingerprint, encoding=end.encoding)
+            self._roster.moved.add(name)
         stream = Stream(name, position, self._roster.rules, self._roster.settings.encoding)
         stream.first = candidate.first
         content, candidate.content = candidate.content, None
         del self._roster.waiting[found.key]
         self._roster.attach(stream, found, content)
         self._standing.add(stream)
-        if fingerprint is not None:
-            self._roster.moved.add(name)
 
     def _begin_at_end(self, candidate: Candidate) -> bool:
-        content = candidate.content
-        assert content is not None
-        if not content.prepare(candidate.found.size if content.compression == "none" else _TO_END):
+        roster = self._roster
+        end = end_of(candidate, roster.settings.encoding, roster.rules.max_line)
+        if end is None:
             return True
-        encoding, _ = begin(self._roster.settings.encoding, candidate.first[:MARK_BYTES].tobytes())
-        offset = _last_line_end(content, candidate, Encoding(encoding), self._roster.rules.max_line)
-        back = min(BLOCK_BYTES, offset)
-        before = content.read(offset - back, back).copy()
-        self._begin(candidate, Fingerprint.beginning_at(offset, candidate.first, before), encoding)
+        self._begin(candidate, end)
         return False
-
-
-def _is_weak(stream: Stream) -> bool:
-    return stream.offset < WEAK_BYTES
-
-
-def _last_line_end(content: Content, candidate: Candidate, encoding: Encoding, most: int) -> int:
-    """Where the line begins that has no end yet; the very end if that line is longer than ``most``."""
-    end = candidate.found.size if content.compression == "none" else content.reached
-    unit = len(encoding.newline)
-    begin_at = max(0, end - most) // unit * unit
-    if content.compression != "none":
-        begin_at = max(begin_at, content.kept_from + -content.kept_from % unit)
-    tail = content.read(begin_at, end - begin_at)
-    ends = encoding.newlines(np.ascontiguousarray(tail))
-    if len(ends):
-        return begin_at + int(ends[-1]) + unit
-    return end if begin_at else 0

@@ -265,8 +265,13 @@ class Roster:
             if key not in self.waiting:
                 self.waiting[key] = Candidate(found, self.moment.scan, self.moment.now_ms)
             self.waiting[key].seen(found, self.moment.now_ms)
-        for key in [key for key in self.waiting if key not in discovered.files]:
-            self.waiting.pop(key).close()
+        for key, candidate in list(self.waiting.items()):
+            if key in discovered.files:
+                candidate.gone = False
+            elif candidate.check is None and (candidate.gone or candidate.content is None):
+                self.waiting.pop(key).close()
+            else:
+                candidate.gone = True
 
 
 def _hidden(stream: Stream, discovered: Discovered) -> bool:

@@ -63,6 +63,8 @@ class Stream:
         """The poll that last read from it."""
         self.blocked_at = 0
         """The scan since which it could not be read; the next scan lifts that."""
+        self.read_again = False
+        """It was read again from its beginning because its compressed data seemed damaged."""
         self._rules = rules
         self._encoding = encoding
         self._window = 0
@@ -80,6 +82,7 @@ class Stream:
     def look_again(self) -> None:
         """The file may have changed: what was known of its end is void."""
         self.exhausted = False
+        self.read_again = False
         self.tried = Flush.HOLD
 
     def close(self) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pyarrow as pa
 
 from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.errors import ConnectorError
 from ingest.sources.file.batch import Batch
 from ingest.sources.file.caught_up import CaughtUp
+from ingest.sources.file.damage import ends_badly, tell
 from ingest.sources.file.discovery import Globs
 from ingest.sources.file.ending import LAST_LINE_MS, Age, flush_for, newest_by_family
 from ingest.sources.file.judge import Judge
 from ingest.sources.file.multiline import Grouping
 from ingest.sources.file.position import FilePosition
+from ingest.sources.file.putting_away import PuttingAway
 from ingest.sources.file.roster import Roster
-from ingest.sources.file.rules import Dead, Flush, LineRules
+from ingest.sources.file.rules import Flush, LineRules
+from ingest.sources.file.schedule import Schedule
 from ingest.sources.file.settings import FileSettings
 from ingest.sources.file.spool import Spooler
 from ingest.sources.file.stream import ContentChanged, Stream
@@ -33,11 +30,6 @@ from ingest.sources.file.watch import Watch
 STARTED = ".started"
 """A stream that only says that ``start_at: end`` has been carried out."""
 
-_LOOK_EVERY_MS = 100
-_WOKEN_AFTER_MS = 5
-# Looking may take at most a twentieth of the time, a tenth where events ask for it.
-_LOOK_COST = 20
-_WOKEN_COST = 10
 _ROW_BYTES = 16
 _LEAST_ROWS = 1024
 
@@ -55,9 +47,9 @@ class FileTask(SourceTask):
         self._context = context
         self._clock = context.environment.clock
         self._host = socket.gethostname().encode()
-        self._wake = threading.Event()
-        self._spooler = self._new_spooler()
-        exclude = [*settings.exclude, *(self._spooler.exclusions() if self._spooler else ())]
+        self._schedule = Schedule(context)
+        spooler = self._new_spooler()
+        exclude = [*settings.exclude, *(spooler.exclusions() if spooler else ())]
         globs = Globs(settings.paths, exclude, context.base_folder)
         until = context.until_caught_up
         patience_ms = LAST_LINE_MS if until else settings.rotate_wait
@@ -65,22 +57,20 @@ class FileTask(SourceTask):
         self._judge = Judge(self._roster, context.environment.random, settle_ms=patience_ms)
         restored = {name: FilePosition.from_json(name, value) for name, value in positions.items() if name != STARTED}
         self._roster.restore(restored)
-        self._done = {name for name, position in restored.items() if position.done}
+        self._putting_away = PuttingAway(spooler, self._roster, restored) if spooler else None
         self._caught_up = CaughtUp(restored) if until else None
         self._from_end = settings.start_at == "end" and not positions
         self._newest: dict[str, Age] = {}
-        self._looked_ms: int | None = None
-        self._cost_ms = 0
         self._busy = False
         """There is work to go on with at once, though nothing to deliver yet."""
         self._polls = 0
         if settings.watch and not until:
-            self._watch = Watch(globs.roots, self._wake, context.report)
+            self._watch = Watch(globs.roots, self._schedule.wake, context.report)
 
     def poll(self) -> Polled | None:
         self._busy = False
         self._polls += 1
-        if self._is_time_to_look():
+        if self._schedule.is_due:
             self._look()
         batch = Batch(self._context.name, self._host)
         self._fill(batch)
@@ -90,12 +80,13 @@ class FileTask(SourceTask):
         if self._caught_up is not None and self._caught_up.is_done(self._known):
             self._end()
         if not self._busy:
-            self._wait()
+            self._schedule.wait()
         return None
 
     def committed(self, positions: Mapping[str, Position | None]) -> None:
-        self._done.update(name for name, position in positions.items() if position and position.get("done"))
-        self._put_away()
+        if self._putting_away is not None:
+            self._putting_away.note_committed(positions)
+            self._putting_away.put_away()
 
     def close(self) -> None:
         if self._watch is not None:
@@ -134,41 +125,20 @@ class FileTask(SourceTask):
 
     # -- looking
 
-    def _is_time_to_look(self) -> bool:
-        return self._looked_ms is None or self._until_look_ms() <= 0
-
-    def _until_look_ms(self) -> int:
-        if self._looked_ms is None:
-            return 0
-        woken = self._wake.is_set()
-        gap_ms = max(_WOKEN_AFTER_MS, _WOKEN_COST * self._cost_ms) if woken else self._unwoken_gap_ms()
-        return self._looked_ms + gap_ms - self._clock.monotonic_ms()
-
-    def _unwoken_gap_ms(self) -> int:
-        return max(_LOOK_EVERY_MS, _LOOK_COST * self._cost_ms)
-
-    def _wait(self) -> None:
-        """Until the next look is due; briefly, so that a stop is seen soon."""
-        left_ms = min(_LOOK_EVERY_MS, self._until_look_ms())
-        if left_ms > 0 and self._wake.is_set():
-            self._context.wait(left_ms)
-        elif left_ms > 0:
-            self._clock.wait(self._wake, left_ms)
-
     def _look(self) -> None:
-        self._wake.clear()
-        begun_ms = self._clock.monotonic_ms()
-        discovered = self._known.look(begun_ms, self._clock.now_ms())
+        now_ms = self._schedule.begin()
+        discovered = self._known.look(now_ms, self._clock.now_ms())
         if self._known.moment.scan == 1:
             self._first_look(set(discovered.files))
-        self._busy = self._judge.judge_all()
+        judging = self._judge.judge_all()
         self._known.tidy()
         self._newest = newest_by_family(discovered.files.values())
-        self._put_away()
-        self._looked_ms = self._clock.monotonic_ms()
-        self._cost_ms = self._looked_ms - begun_ms
-        if self._busy:
-            self._looked_ms -= self._unwoken_gap_ms()
+        if self._putting_away is not None:
+            self._putting_away.put_away()
+        self._schedule.end()
+        if judging:
+            self._busy = True
+            self._schedule.hurry()
 
     def _first_look(self, files: set[tuple[int, int]]) -> None:
         if self._caught_up is not None:
@@ -219,7 +189,7 @@ class FileTask(SourceTask):
             made = stream.read(budget, self._flush(stream))
         except ContentChanged:
             self._known.lose(stream, rewritten=True)
-            self._looked_ms = None
+            self._schedule.hurry()
             return 0
         except OSError as error:
             stream.close()
@@ -234,40 +204,18 @@ class FileTask(SourceTask):
         return max(made.consumed, made.value.nbytes + made.positions.nbytes) if made is not None else 0
 
     def _note_end(self, stream: Stream, batch: Batch) -> None:
-        if self._ends_badly(stream):
-            self._tell_damage(stream, batch)
+        if self._ends_badly(stream) and (letter := tell(stream)) is not None:
+            batch.add_dead(stream, letter)
         if self._caught_up is not None:
             self._caught_up.note(stream)
-        content = stream.content
-        whole = stream.exhausted and not stream.rest and content is not None and content.finished
-        if self._spooler is not None and whole and not stream.position.done:
-            stream.position = replace(stream.position, done=True)
-            self._known.moved.add(stream.name)
+        if self._putting_away is not None:
+            self._putting_away.note_end(stream)
 
     def _ends_badly(self, stream: Stream) -> bool:
-        """Whether a compressed file's end must be told of: damaged, or cut off and nobody writes any more."""
-        content, file = stream.content, stream.file
-        if content is None or file is None or not stream.exhausted or stream.position.told == file.found.size:
-            return False
-        if content.damage is not None:
-            return True
-        over = self._caught_up is not None or file.left_scan is not None
-        quiet_ms = self._known.quiet_ms(stream, by_time=self._caught_up is not None)
-        return over and not content.finished and quiet_ms >= self._known.drain_ms
-
-    def _tell_damage(self, stream: Stream, batch: Batch) -> None:
-        """One dead letter for what cannot be read, so that it does not vanish silently."""
-        assert stream.content is not None
-        assert stream.file is not None
-        damage = stream.content.damage
-        at = stream.offset
-        # What was cut off may still be completed, unless the file is gone.
-        hopeless = damage is not None or stream.file.left_scan is not None
-        value = stream.take_rest() if hopeless else b""
-        reason = damage or f"the {stream.content.compression} data ends in the middle; what came before it was read"
-        letter = Dead(pa.array([value], pa.binary()), np.array([at], np.int64), reason, "DamagedFile")
-        stream.position = replace(stream.position, told=stream.file.found.size)
-        batch.add_dead(stream, letter)
+        until = self._caught_up is not None
+        left = stream.file is not None and stream.file.left_scan is not None
+        quiet = self._known.quiet_ms(stream, by_time=until) >= self._known.drain_ms
+        return ends_badly(stream, is_over=(until or left) and quiet)
 
     # -- handing over
 
@@ -296,35 +244,3 @@ class FileTask(SourceTask):
                 path=path,
             )
         raise EndOfInput
-
-    def _put_away(self) -> None:
-        """The spool files that the hub has on disk to their end; what fails is tried again at the next look."""
-        for name in sorted(self._done):
-            stream = self._known.streams.get(name)
-            if stream is None or stream.file is None:
-                self._done.discard(name)
-                continue
-            found = stream.file.found
-            try:
-                if self._is_still_whole(stream):
-                    assert self._spooler is not None
-                    self._spooler.put_away(Path(found.path))
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                self._known.trouble(found.path, error)
-                continue
-            self._done.discard(name)
-            if stream.position.done:
-                self._known.forget(stream)
-
-    def _is_still_whole(self, stream: Stream) -> bool:
-        """Whether the file is as it was when it was read; if not, it is read on, and done again later."""
-        assert stream.file is not None
-        found = stream.file.found
-        status = os.stat(found.path)
-        if (status.st_dev, status.st_ino, status.st_size) == (*found.key, found.size):
-            return True
-        stream.position = replace(stream.position, done=False)
-        stream.look_again()
-        return False
