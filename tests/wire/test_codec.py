@@ -205,7 +205,7 @@ def test_a_record_larger_than_the_limit_is_named(kernel: Any) -> None:
         {"offsets": np.array([-1, 3])},
         {"offsets": np.array([0, 2**31])},
     ],
-    ids=str,
+    ids=["timestamps", "keys", "headers", "too few offsets", "equal offsets", "a negative offset", "a far offset"],
 )
 def test_columns_that_do_not_belong_together_are_refused(wrong: dict[str, Any]) -> None:
     columns = {"values": pa.array([b"a", b"b"]), "timestamps": np.zeros(2, np.int64)} | wrong
