@@ -28,17 +28,13 @@ class OffsetIndex(SparseIndex):
 
     def position_before(self, offset: int) -> int:
         """The start of a batch that begins at or before the one that holds ``offset``."""
-        entry = self.floor(0, min(offset - self._base_offset, 2**31 - 1))[1]
+        entry = self.floor(0, min(offset - self._base_offset, 2**31 - 1))
         return entry[1] if entry else 0
 
     def boundary_before(self, position: int) -> int:
         """The start of the last entered batch at or before ``position``."""
-        entry = self.floor(1, position)[1]
+        entry = self.floor(1, position)
         return entry[1] if entry else 0
-
-    def cut_from(self, position: int) -> None:
-        """Forgets the batches that begin at or after ``position``."""
-        self.cut(self.floor(1, position - 1)[0] + 1)
 
     def fits(self, log_bytes: int) -> bool:
         """False if the file cannot belong to a log of this size, or was cut in the middle of an entry."""

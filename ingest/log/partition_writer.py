@@ -218,8 +218,7 @@ class PartitionWriter:
             fresh.trim(disk)
             fresh.file().sync(disk)
             self.epochs.begin(self.epochs.current + 1, end.offset)
-            self.epochs.write(disk)
-            disk.sync_folder(self.folder)
+            self.epochs.write(disk)  # syncs the folder, too
         self.segments.replace(self.segments.all[len(kept) - 1 :], [fresh])
         self.watermark = Watermark(end.offset, fresh, fresh.size_bytes)
         self.producers = producers

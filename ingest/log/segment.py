@@ -137,18 +137,6 @@ class Segment:
         file = self.file()
         disk.truncate(file.fd, file.path, self.size_bytes)
 
-    def cut(self, offset: int, disk: Disk) -> None:
-        """Removes the batches from ``offset`` on from an active segment; not synced."""
-        position = self.find(offset)
-        if position is not None:
-            self.size_bytes = position
-            self.offset_index.cut_from(position)
-            self.time_index.cut_from(offset)
-            self.transactions.cut_from(offset)
-            self.next_offset = max(offset, self.base_offset)
-            self.recount_timestamps()
-        self.trim(disk)
-
     def recount_timestamps(self) -> None:
         """Finds the largest timestamp and the bytes since the last index entry, of an opened or cut log."""
         self.max_timestamp, self.max_timestamp_offset = self.time_index.largest()

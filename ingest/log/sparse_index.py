@@ -41,13 +41,8 @@ class SparseIndex:
         assert self._entries is not None, "a closed index takes no entries"
         self._entries += self._layout.pack(*entry)
 
-    def cut(self, keep: int) -> None:
-        """Drops all but the first ``keep`` entries of an active index."""
-        assert self._entries is not None
-        del self._entries[keep * self._layout.size :]
-
-    def floor(self, column: int, target: int) -> tuple[int, Entry | None]:
-        """The last entry whose ``column`` is at most ``target``, and its number (-1 and None if all are above)."""
+    def floor(self, column: int, target: int) -> Entry | None:
+        """The last entry whose ``column`` is at most ``target``; None if all are above."""
         with self._reader() as (count, read):
             low, high = 0, count
             while low < high:
@@ -56,7 +51,7 @@ class SparseIndex:
                     low = middle + 1
                 else:
                     high = middle
-            return (low - 1, read(low - 1)) if low else (-1, None)
+            return read(low - 1) if low else None
 
     def last(self) -> Entry | None:
         with self._reader() as (count, read):

@@ -30,19 +30,17 @@ class TimeIndex(SparseIndex):
             self.add(timestamp_ms, last_offset - self._base_offset)
 
     def offset_before(self, timestamp_ms: int) -> int:
-        """No batch before the one with this offset has a timestamp of ``timestamp_ms`` or later."""
-        # Strictly smaller: the entry for the very timestamp may name a batch after the first that has it.
-        entry = self.floor(0, timestamp_ms - 1)[1]
+        """No batch before the one with this offset has a timestamp of ``timestamp_ms`` or later.
+
+        An entry names the first batch that reached its time, so an entry of the very time is the answer itself.
+        """
+        entry = self.floor(0, timestamp_ms)
         return self._base_offset + (entry[1] if entry else 0)
 
     def largest(self) -> tuple[int, int]:
         """The largest entered timestamp and its batch's last offset; (-1, base offset) if there is none."""
         last = self.last()
         return (last[0], self._base_offset + last[1]) if last else (-1, self._base_offset)
-
-    def cut_from(self, offset: int) -> None:
-        """Forgets the batches from ``offset`` on."""
-        self.cut(self.floor(1, offset - 1 - self._base_offset)[0] + 1)
 
     def fits(self, next_offset: int) -> bool:
         """False if the file cannot belong to a segment that ends before ``next_offset``."""

@@ -55,13 +55,6 @@ class TransactionIndex:
             index.entries.append(AbortedTransaction(*fields))
         return index
 
-    def append(self, aborted: AbortedTransaction) -> None:
-        self.entries.append(aborted)
-
-    def cut_from(self, offset: int) -> None:
-        """Forgets the markers at or after ``offset``."""
-        self.entries = [aborted for aborted in self.entries if aborted.last_offset < offset]
-
     def between(self, start: int, end: int) -> tuple[list[AbortedTransaction], bool]:
         """Those that touch offsets ``start``..``end``, and whether later segments cannot hold more of them."""
         found = []

@@ -9,6 +9,7 @@ import pytest
 from partitions import Crash, Site, arm, batch_of, read_all, values_of
 from powercut import PowerCutDisk
 
+from ingest.wire.batch import whole_batches
 from ingest.wire.control import Marker
 
 POINTS = [
@@ -112,6 +113,57 @@ def cut_and_audit(site: Site, disk: PowerCutDisk, point: str) -> None:
     assert site.append(again, "next", keys=["k0"]).base_offset == base
     again.close()
     assert values_of(site.open(clean=True))[-1] == "next"
+
+
+def test_offsets_go_on_after_a_cut_while_everything_is_removed(tmp_path: Path) -> None:
+    for seed in range(30):
+        root = tmp_path / str(seed)
+        root.mkdir()
+        disk = PowerCutDisk(root, spare=0.5, random=random.Random(seed))
+        site = Site(root / "t-0", {"segment.bytes": "90", "retention.ms": "10"}, disk=disk)
+        log = site.open()
+        for number in range(3):
+            site.append(log, f"value {number}")
+        log.sync()
+        arm(site.fail, "log.retain.segment", count=3)
+        with pytest.raises(Crash):
+            log.retain(site.clock.ms + 1000)
+        log.close(clean=False)
+        disk.cut()
+        # The recovery point is only written now and then: the log itself must know how far it came.
+        assert site.append(site.open(), "next").base_offset == 3
+
+
+def test_a_compaction_cut_anywhere_never_brings_back_what_it_replaced(tmp_path: Path) -> None:
+    points = [point for point in POINTS if "compact" in point]
+    for seed in range(60):
+        root = tmp_path / str(seed)
+        root.mkdir()
+        disk = PowerCutDisk(root, spare=0.5, random=random.Random(seed))
+        site = Site(
+            root / "t-0",
+            {"segment.bytes": "300", "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"},
+            disk=disk,
+        )
+        log = site.open()
+        for number in range(20):
+            keys = ["a", f"k{number}"] if number % 5 == 0 else ["a"]
+            log.append(batch_of(*(f"v{number}" for _ in keys), keys=keys), now_ms=site.clock.ms)
+        log.roll()
+        log.sync()
+        before = {key: (offset, value) for offset, key, value in read_all(log)}
+        arm(site.fail, points[seed % len(points)])
+        with pytest.raises(Crash):
+            log.compact(site.clock.ms)
+        log.close(clean=False)
+        disk.cut()
+        again = site.open(recovery_point=log.high_watermark)
+        records = read_all(again)
+        assert [offset for offset, _, _ in records] == sorted({offset for offset, _, _ in records})
+        assert {key: (offset, value) for offset, key, value in records} == before
+        bases = [int(path.stem) for path in site.logs()]
+        for path, following in zip(site.logs(), bases[1:], strict=False):
+            assert all(header.next_offset <= following for _, header in whole_batches(path.read_bytes()))
 
 
 @pytest.mark.parametrize("point", RECOVERY_POINTS)

@@ -15,6 +15,7 @@ from ingest.log.partition import AppendInfo, PartitionLog
 from ingest.log.producer_entry import AppendedBatch, ProducerEntry
 from ingest.log.producer_snapshot import decode_snapshot, encode_snapshot
 from ingest.log.producer_state import EXPIRATION_MS
+from ingest.log.transaction_index import AbortedTransaction, TransactionIndex
 from ingest.wire.control import Marker
 
 
@@ -237,3 +238,19 @@ def test_leader_epochs_name_the_end_of_each(tmp_path: Path) -> None:
     assert epochs.entries == [(0, 0), (2, 10), (6, 15)]
     epochs.cut_head(12)
     assert epochs.entries == [(2, 12), (6, 15)]
+
+
+def test_the_transaction_index_says_from_where_on_nothing_can_be_aborted(site: Site) -> None:
+    log = site.open()
+    for producer in (1, 2, 3):
+        site.append(log, "x", producer_id=producer, producer_epoch=0, base_sequence=0, transactional=True)
+    for producer in (2, 1, 3):
+        site.mark(log, Marker.ABORT, producer)
+    log.close()
+    found = TransactionIndex.load(site.folder / "00000000000000000000.txnindex")
+    assert found is not None
+    assert found.entries == [
+        AbortedTransaction(2, 1, 3, 0),
+        AbortedTransaction(1, 0, 4, 2),
+        AbortedTransaction(3, 2, 5, 6),
+    ]
