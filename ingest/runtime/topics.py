@@ -21,7 +21,8 @@ from ingest.hub.contract import Hub, TopicInfo
 from ingest.hub.topic_formats import TopicFormats
 from ingest.runtime.plan import Plan, TopicPlan
 
-DEFAULT_STRUCT_FORMAT = "arrow"
+DEFAULT_STRUCT_FORMAT = "json"
+"""Any Kafka client can read it; docs/decisions/default-format.md has what that costs."""
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 BATCH_OVERHEAD_BYTES = 1_024
 """What a record's batch, lengths and carrier take at most beside its value, key and headers."""

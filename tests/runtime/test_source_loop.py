@@ -232,7 +232,7 @@ def test_times_too_far_ahead_or_missing_become_the_arrival(world):
 
 @pytest.mark.parametrize(
     ("rows", "type_", "expected"),
-    [(["a"], pa.string(), "lines"), ([b"a"], pa.binary(), "bytes"), ([{"a": 1}], None, "arrow")],
+    [(["a"], pa.string(), "lines"), ([b"a"], pa.binary(), "bytes"), ([{"a": 1}], None, "json")],
 )
 def test_a_topics_format_follows_its_first_values_unless_told(world, rows, type_, expected):
     world.run(world.plan(world.System(rows, value_type=type_)))
