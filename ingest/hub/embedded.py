@@ -31,7 +31,7 @@ class EmbeddedHub(Hub):
 
     def __init__(self, store: LogStore | StoreView) -> None:
         """Use ``open``."""
-        self._any = store
+        self._opened = store
         self.id = store.id
         self._groups = GroupTable(store.partition(GROUPS, 0), store.topics)
         self._groups.refresh()
@@ -62,10 +62,10 @@ class EmbeddedHub(Hub):
     # --- topics
 
     def topics(self) -> Sequence[TopicInfo]:
-        return [_info(topic) for topic in self._any.topics.all()]
+        return [_info(topic) for topic in self._opened.topics.all()]
 
     def topic(self, name: str) -> TopicInfo:
-        return _info(self._any.topics.get(name))
+        return _info(self._opened.topics.get(name))
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> TopicInfo:
         return _info(self._store.create_topic(name, partitions, config or {}))
@@ -92,23 +92,23 @@ class EmbeddedHub(Hub):
         return done
 
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int, committed: bool = True) -> Fetched:
-        log = self._any.partition(topic, partition)
+        log = self._opened.partition(topic, partition)
         found = log.read(offset, max_bytes, committed=committed)
         records, end = decode(found, topic, partition, max_bytes)
         return Fetched(records, found.start, end, found.high_watermark)
 
     def wait(self, positions: Mapping[TopicPartition, int], timeout_ms: int) -> bool:
-        return self._any.wait(positions, timeout_ms)
+        return self._opened.wait(positions, timeout_ms)
 
     def start_offset(self, topic: str, partition: int) -> int:
-        return self._any.partition(topic, partition).log_start_offset
+        return self._opened.partition(topic, partition).log_start_offset
 
     def end_offset(self, topic: str, partition: int, *, committed: bool = True) -> int:
-        log = self._any.partition(topic, partition)
+        log = self._opened.partition(topic, partition)
         return log.last_stable_offset if committed else log.high_watermark
 
     def offset_for_time(self, topic: str, partition: int, timestamp_ms: int) -> int | None:
-        return self._any.partition(topic, partition).offset_for_time(timestamp_ms)
+        return self._opened.partition(topic, partition).offset_for_time(timestamp_ms)
 
     def delete_records(self, topic: str, partition: int, before_offset: int) -> None:
         store = self._store
@@ -124,10 +124,10 @@ class EmbeddedHub(Hub):
         return EmbeddedTransaction(store, store.transactions.begin(writer.name, writer.epoch))
 
     def positions(self, owner: str) -> Mapping[str, Mapping[str, Any]]:
-        return self._any.positions.of(owner)
+        return self._opened.positions.of(owner)
 
     def position_owners(self) -> Sequence[str]:
-        return self._any.positions.owners()
+        return self._opened.positions.owners()
 
     # --- groups
 
@@ -155,23 +155,23 @@ class EmbeddedHub(Hub):
 
     def compacted(self, topic: str) -> Iterable[tuple[bytes, bytes]]:
         table: dict[bytes, bytes] = {}
-        for partition in range(self._any.topics.get(topic).partitions):
-            table |= latest_of(self._any.partition(topic, partition))
+        for partition in range(self._opened.topics.get(topic).partitions):
+            table |= latest_of(self._opened.partition(topic, partition))
         return table.items()
 
     def close(self) -> None:
-        self._any.close()
+        self._opened.close()
 
     @property
     def _store(self) -> LogStore:
-        if isinstance(self._any, LogStore):
-            return self._any
+        if isinstance(self._opened, LogStore):
+            return self._opened
         raise TransactionInvalid(
-            "this hub was opened for reading only", hint="open it for writing", path=str(self._any.folder)
+            "this hub was opened for reading only", hint="open it for writing", path=str(self._opened.folder)
         )
 
     def _refresh_groups(self) -> None:
-        if not isinstance(self._any, LogStore):
+        if not isinstance(self._opened, LogStore):
             self._groups.refresh()
 
     def _write_groups(self, entries: Sequence[tuple[bytes, bytes | None]], *, durable: bool = False) -> None:

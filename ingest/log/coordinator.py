@@ -7,6 +7,9 @@
 
 Whatever waits at the same time shares each of these steps. Opening the hub repeats step 3 for what has the
 record of step 2, and aborts the rest (``unfinished``).
+
+Fail points, in order of the steps: ``txn.begin``, ``txn.data-synced`` (1), ``txn.complete`` (4, of earlier
+transactions), ``txn.decided`` (2), ``txn.markers`` and ``txn.positions`` (3).
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 One process owns the folder for writing (``folder_lock``). What ``append`` promises is kept by the syncer;
 what transactions promise by the coordinator; neither by the order in which anybody calls anything here.
+
+Fail points: ``store.create-topic.folder``, ``.folders``, ``.listed``, ``store.alter-topic.folders``,
+``store.delete-topic.unlisted``, ``.folder``, ``store.checkpoint.before``, ``.done``, ``store.close.closed``.
 """
 
 from __future__ import annotations

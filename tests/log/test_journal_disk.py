@@ -132,7 +132,7 @@ def test_a_hub_keeps_what_it_acknowledged(root: Path, seed: int) -> None:
     hub.close()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
 def test_a_killed_process_and_a_power_cut_lose_nothing_that_was_told(root: Path, seed: int) -> None:
     dice, told = random.Random(seed), []
     for _ in range(2):
