@@ -149,11 +149,12 @@ def test_random_sections_are_accepted_and_refused_by_both_kernels_alike(section:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_mutations_are_judged_alike() -> None:
+@pytest.mark.timeout(900)
+def test_fifty_thousand_mutations_are_judged_alike() -> None:
     dice = random.Random(11)
     refused = 0
     headers = ((), (("h", b"x"),), (("h", None), ("second", b"y" * 70)))
-    for _ in range(100_000):
+    for _ in range(50_000):
         plain = some(dice.randrange(1, 6))
         records = RecordColumns(plain.values, plain.timestamps, plain.keys, common_headers=dice.choice(headers))
         batch = codec.encode_batch(records)
@@ -162,7 +163,7 @@ def test_a_hundred_thousand_mutations_are_judged_alike() -> None:
         outcomes = [outcome(kernel, batch) for kernel in KERNELS]
         assert all(found == outcomes[0] for found in outcomes), bytes(batch)
         refused += outcomes[0][0] is CorruptBatch
-    assert 10_000 < refused < 90_000
+    assert 5_000 < refused < 45_000
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka.partitioner.default import murmur2 as kafka_python_murmur2
 from record_columns import KERNELS, using
 
 from ingest.wire import keys as partitioner
 from ingest.wire.keys import murmur2, partition_of
+
+with warnings.catch_warnings():  # of its own imports
+    warnings.simplefilter("ignore")
+    from kafka.partitioner.default import murmur2 as kafka_python_murmur2
 
 KAFKAS_VECTORS = {
     b"21": -973932308,
