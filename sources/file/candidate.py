@@ -64,11 +64,6 @@ class Candidate:
             self.first = self.content.read(0, BLOCK_BYTES).copy()
         return len(self.first) > 0 or self.content.damage is not None
 
-    @property
-    def heads(self) -> dict[int, int]:
-        """Checksums of the head, by length."""
-        return heads_of(self.first)
-
     def may_continue(self, stream: Stream) -> bool | None:
         """Whether it is worth comparing all of it; None: it is as the stream began, but too short to tell."""
         assert self.content is not None

@@ -30,6 +30,9 @@ from ingest.sources.file.stream import Stream
 LONGEST_WAIT = 60
 """Times ``rotate_wait``: even a copy that keeps growing is judged after this."""
 
+MOST_COMPARED = 64
+"""With more files that begin as a new one does, its bytes are not held against each of them."""
+
 
 class Judge:
     """Decides on the candidates of a roster, the oldest first."""
@@ -75,8 +78,7 @@ class Judge:
         if verdict is not None:
             return verdict
         # A copy that is gone before it was judged is none of our business; a file of its own is read to its end.
-        waits = growing or candidate.gone
-        if not any(self._is_copy_of(stream, candidate, waits) for stream in self._standing.alike(candidate.heads)):
+        if not self._has_original(candidate, growing or candidate.gone):
             self._begin(candidate)
         return False
 
@@ -156,10 +158,20 @@ class Judge:
         path = candidate.found.path
         if are_kin(path, lost.position.path):
             return False
-        alike = self._standing.alike(candidate.heads)
+        alike = self._standing.alike(candidate.first)
         return any(
             are_kin(path, stream.position.path) and self._is_copy_of(stream, candidate, True) for stream in alike
         )
+
+    def _has_original(self, candidate: Candidate, waits: bool) -> bool:
+        """Whether there is a file that the candidate looks like a copy of, or so many that it is not worth
+        finding out before it has grown or waited."""
+        for count, stream in enumerate(self._standing.alike(candidate.first)):
+            if count == MOST_COMPARED:
+                return waits
+            if self._is_copy_of(stream, candidate, waits):
+                return True
+        return False
 
     def _is_copy_of(self, stream: Stream, candidate: Candidate, waits: bool) -> bool:
         """Whether the candidate is to wait for what becomes of the file of ``stream``."""

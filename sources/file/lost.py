@@ -30,7 +30,7 @@ class LostStreams:
         path = candidate.found.path
         fitting = [
             stream
-            for stream in self._index.alike(candidate.heads)
+            for stream in self._index.alike(candidate.first)
             if stream.file is None
             and stream.name in self._roster.streams
             and stream.offset

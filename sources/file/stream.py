@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ingest.sources.file.content import Content
 from ingest.sources.file.discovery import Found
 from ingest.sources.file.encoding import MARK_BYTES, Encoding, begin
-from ingest.sources.file.fingerprint import BLOCK_BYTES, Bytes, crc32c, heads_of
+from ingest.sources.file.fingerprint import BLOCK_BYTES, Bytes, crc32c
 from ingest.sources.file.lines import Cut, cut
 from ingest.sources.file.position import FilePosition
 from ingest.sources.file.prefix import PrefixCheck
@@ -73,11 +72,6 @@ class Stream:
     @property
     def offset(self) -> int:
         return self.position.fingerprint.offset
-
-    @property
-    def heads(self) -> Mapping[int, int]:
-        """Checksums of the content's head, by length."""
-        return self.position.fingerprint.heads if self.offset else heads_of(self.first)
 
     def look_again(self) -> None:
         """The file may have changed: what was known of its end is void."""
