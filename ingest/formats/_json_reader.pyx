@@ -12,7 +12,10 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from ingest.formats._json_scan cimport care_of, leading_bytes, sequence_size
+from ingest.formats._json_cursor cimport Reader, skip_space, take_byte, take_quote, take_word
+from ingest.formats._json_numbers cimport at_fraction, has_exponent, scan_number, whole_number
+from ingest.formats._json_strings cimport copy_string, six_bits
+from ingest.formats._json_times cimport clock_of, day_of, fraction_of, unit_of, zone_of
 
 cdef enum Kind:
     NULLS = 0
@@ -67,15 +70,6 @@ cdef struct Column:
     int64_t known_second       # of STAMP: what known_text means
     char known_text[20]
 
-cdef struct Reader:
-    const uint8_t* at
-    const uint8_t* end
-    int64_t row
-    int64_t object
-    bint no_memory
-    uint8_t* scratch           # a name with escapes, made plain: as long as the longest value
-    int64_t scratch_size
-
 cdef int64_t MAX_DECIMAL = 60      # longer ones are left to the twin
 
 cdef double[23] POWERS = [
@@ -84,7 +78,6 @@ cdef double[23] POWERS = [
 ]
 cdef double INFINITE = float("inf")
 cdef double NOT_A_NUMBER = float("nan")
-cdef int[13] MONTH_DAYS = [0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 
 cdef class Tree:
@@ -325,28 +318,6 @@ cdef bint put_null(Reader* reader, Column* column) noexcept nogil:
     return True
 
 
-cdef inline void skip_space(Reader* reader) noexcept nogil:
-    cdef const uint8_t* at = reader.at
-    while at < reader.end and at[0] <= 32 and (at[0] == 32 or at[0] == 10 or at[0] == 13 or at[0] == 9):
-        at += 1
-    reader.at = at
-
-
-cdef inline bint take_byte(Reader* reader, uint8_t byte) noexcept nogil:
-    skip_space(reader)
-    if reader.at < reader.end and reader.at[0] == byte:
-        reader.at += 1
-        return True
-    return False
-
-
-cdef inline bint take_word(Reader* reader, const char* word, int size) noexcept nogil:
-    if reader.end - reader.at >= size and memcmp(reader.at, word, size) == 0:
-        reader.at += size
-        return True
-    return False
-
-
 cdef bint read_whole(Reader* reader, Column* top) noexcept nogil:
     skip_space(reader)
     if not read_struct(reader, top):
@@ -499,130 +470,6 @@ cdef bint read_text(Reader* reader, Column* column) noexcept nogil:
     return True
 
 
-cdef bint copy_string(Reader* reader, uint8_t* start, int64_t* size) noexcept nogil:
-    """A string in quotes, made plain, into memory that has eight bytes more than what is left of the value."""
-    cdef const uint8_t* at = reader.at
-    cdef const uint8_t* end = reader.end
-    cdef uint8_t* to = start
-    cdef uint64_t eight, care
-    cdef int length
-    if at >= end or at[0] != 34:
-        return False
-    at += 1
-    while at < end:
-        if end - at >= 8:
-            memcpy(&eight, at, 8)
-            memcpy(to, &eight, 8)
-            care = care_of(eight)
-            if care == 0:
-                at += 8
-                to += 8
-                continue
-            length = leading_bytes(care)
-            at += length
-            to += length
-        if at[0] == 34:
-            reader.at = at + 1
-            size[0] = to - start
-            return True
-        if at[0] == 92:
-            length = copy_escape(at, end, &to)
-        elif at[0] < 32:
-            return False
-        elif at[0] < 128:
-            to[0] = at[0]
-            to += 1
-            length = 1
-        else:
-            length = sequence_size(at, end)
-            memcpy(to, at, length)
-            to += length
-        if length == 0:
-            return False
-        at += length
-    return False
-
-
-cdef int copy_escape(const uint8_t* at, const uint8_t* end, uint8_t** to) noexcept nogil:
-    """Bytes of the escape that begins here, whose character goes to ``to``; 0 if it is none."""
-    cdef uint8_t plain
-    cdef int64_t point, low
-    if end - at < 2:
-        return 0
-    if at[1] == 117:
-        point = four_digits(at + 2, end)
-        if point < 0 or (point & 0xFC00) == 0xDC00:
-            return 0
-        if (point & 0xFC00) != 0xD800:
-            to[0] = put_point(to[0], <uint32_t>point)
-            return 6
-        if end - at < 12 or at[6] != 92 or at[7] != 117:
-            return 0
-        low = four_digits(at + 8, end)
-        if low < 0 or (low & 0xFC00) != 0xDC00:
-            return 0
-        to[0] = put_point(to[0], <uint32_t>(0x10000 + ((point & 0x3FF) << 10) + (low & 0x3FF)))
-        return 12
-    plain = plain_of(at[1])
-    if plain == 0:
-        return 0
-    to[0][0] = plain
-    to[0] += 1
-    return 2
-
-
-cdef inline uint8_t plain_of(uint8_t letter) noexcept nogil:
-    if letter == 34 or letter == 92 or letter == 47:
-        return letter
-    if letter == 110:
-        return 10
-    if letter == 116:
-        return 9
-    if letter == 114:
-        return 13
-    if letter == 98:
-        return 8
-    return 12 if letter == 102 else 0
-
-
-cdef inline int64_t four_digits(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """Four hexadecimal digits, or -1."""
-    cdef int position
-    cdef int64_t value = 0
-    cdef uint8_t byte
-    if end - at < 4:
-        return -1
-    for position in range(4):
-        byte = at[position]
-        if 48 <= byte <= 57:
-            value = value * 16 + byte - 48
-        elif 97 <= (byte | 32) <= 102:
-            value = value * 16 + (byte | 32) - 87
-        else:
-            return -1
-    return value
-
-
-cdef inline uint8_t* put_point(uint8_t* to, uint32_t point) noexcept nogil:
-    if point < 0x80:
-        to[0] = <uint8_t>point
-        return to + 1
-    if point < 0x800:
-        to[0] = <uint8_t>(0xC0 | (point >> 6))
-        to[1] = <uint8_t>(0x80 | (point & 63))
-        return to + 2
-    if point < 0x10000:
-        to[0] = <uint8_t>(0xE0 | (point >> 12))
-        to[1] = <uint8_t>(0x80 | ((point >> 6) & 63))
-        to[2] = <uint8_t>(0x80 | (point & 63))
-        return to + 3
-    to[0] = <uint8_t>(0xF0 | (point >> 18))
-    to[1] = <uint8_t>(0x80 | ((point >> 12) & 63))
-    to[2] = <uint8_t>(0x80 | ((point >> 6) & 63))
-    to[3] = <uint8_t>(0x80 | (point & 63))
-    return to + 4
-
-
 cdef bint read_list(Reader* reader, Column* column) noexcept nogil:
     cdef Column* child = column.children[0]
     cdef uint8_t mark
@@ -656,38 +503,6 @@ cdef bint read_boolean(Reader* reader, Column* column) noexcept nogil:
     column.values.start[column.length] = value
     set_valid(column)
     return True
-
-
-cdef inline int whole_number(Reader* reader, uint64_t* value) noexcept nogil:
-    """Digits without a leading zero; their count, or 0 for none and for more than 64 bits hold."""
-    cdef const uint8_t* at = reader.at
-    cdef const uint8_t* end = reader.end
-    cdef const uint8_t* start = at
-    cdef uint64_t number = 0
-    cdef uint64_t digit
-    if at < end and at[0] == 48:
-        # 01 is no number.
-        if at + 1 < end and 48 <= at[1] <= 57:
-            return 0
-        value[0] = 0
-        reader.at = at + 1
-        return 1
-    while at < end:
-        digit = <uint64_t>at[0] - 48
-        if digit > 9:
-            break
-        if at - start >= 19:
-            if at - start >= 20 or number > 1844674407370955161ULL or (number == 1844674407370955161ULL and digit > 5):
-                return 0
-        number = number * 10 + digit
-        at += 1
-    value[0] = number
-    reader.at = at
-    return <int>(at - start)
-
-
-cdef inline bint at_fraction(Reader* reader) noexcept nogil:
-    return reader.at < reader.end and (reader.at[0] == 46 or (reader.at[0] | 32) == 101)
 
 
 cdef bint read_integer(Reader* reader, Column* column) noexcept nogil:
@@ -736,87 +551,6 @@ cdef bint read_float(Reader* reader, Column* column) noexcept nogil:
     (<double*>column.values.start)[column.length] = -value if start[0] == 45 else value
     set_valid(column)
     return True
-
-
-cdef int scan_number(Reader* reader, uint64_t* digits, int64_t* exponent) noexcept nogil:
-    """Passes a number: 0 it is none, 1 whole, 2 with fraction or exponent, 3 the same with too many digits."""
-    cdef bint negative = reader.at[0] == 45
-    cdef int whole, more
-    cdef int64_t power = 0
-    if negative:
-        reader.at += 1
-    whole = whole_number(reader, digits)
-    if whole == 0:
-        # Perhaps a number that is too long for 64 bits: with a fraction it is one for the exact parser.
-        return long_number(reader)
-    if not at_fraction(reader):
-        return 1
-    if reader.at[0] == 46:
-        reader.at += 1
-        more = fraction_digits(reader, digits, whole)
-        if more == 0:
-            return 0
-        exponent[0] = -more
-        if more < 0:
-            return 3 if pass_exponent(reader, &power) else 0
-    if not pass_exponent(reader, &power):
-        return 0
-    exponent[0] += power
-    return 2
-
-
-cdef int fraction_digits(Reader* reader, uint64_t* digits, int whole) noexcept nogil:
-    """Adds the digits after a point; their count, 0 for none, -1 for more than fit."""
-    cdef const uint8_t* start = reader.at
-    cdef uint64_t digit
-    while reader.at < reader.end:
-        digit = <uint64_t>reader.at[0] - 48
-        if digit > 9:
-            break
-        if whole + (reader.at - start) < 19:
-            digits[0] = digits[0] * 10 + digit
-        reader.at += 1
-    if whole + (reader.at - start) > 19:
-        return -1
-    return <int>(reader.at - start)
-
-
-cdef bint pass_exponent(Reader* reader, int64_t* power) noexcept nogil:
-    cdef bint negative
-    cdef const uint8_t* start
-    if reader.at >= reader.end or (reader.at[0] | 32) != 101:
-        return True
-    reader.at += 1
-    if reader.at >= reader.end:
-        return False
-    negative = reader.at[0] == 45
-    if negative or reader.at[0] == 43:
-        reader.at += 1
-    start = reader.at
-    while reader.at < reader.end and 48 <= reader.at[0] <= 57:
-        if power[0] < 100000:
-            power[0] = power[0] * 10 + reader.at[0] - 48
-        reader.at += 1
-    if negative:
-        power[0] = -power[0]
-    return reader.at > start
-
-
-cdef int long_number(Reader* reader) noexcept nogil:
-    cdef const uint8_t* start = reader.at
-    cdef uint64_t digits = 0
-    cdef int64_t power = 0
-    if start >= reader.end or start[0] < 49 or start[0] > 57:
-        return 0
-    while reader.at < reader.end and 48 <= reader.at[0] <= 57:
-        reader.at += 1
-    if not at_fraction(reader):
-        return 0
-    if reader.at[0] == 46:
-        reader.at += 1
-        if fraction_digits(reader, &digits, 19) == 0:
-            return 0
-    return 3 if pass_exponent(reader, &power) else 0
 
 
 cdef bint read_special(Reader* reader, Column* column) noexcept nogil:
@@ -883,25 +617,6 @@ cdef bint read_decimal(Reader* reader, Column* column) noexcept nogil:
     return True
 
 
-cdef bint has_exponent(const uint8_t* text, int64_t size) noexcept nogil:
-    cdef int64_t position
-    for position in range(size):
-        if (text[position] | 32) == 101:
-            return True
-    return False
-
-
-cdef inline int six_bits(uint8_t byte) noexcept nogil:
-    """The value of a letter of base64, or -1."""
-    if 65 <= byte <= 90:
-        return byte - 65
-    if 97 <= byte <= 122:
-        return byte - 71
-    if 48 <= byte <= 57:
-        return byte + 4
-    return 62 if byte == 43 else 63 if byte == 47 else -1
-
-
 cdef bint read_bytes(Reader* reader, Column* column) noexcept nogil:
     """Base64 with its padding, whose unused bits are zero: each text has one value, and back."""
     cdef const uint8_t* at = reader.at + 1
@@ -933,104 +648,6 @@ cdef bint read_bytes(Reader* reader, Column* column) noexcept nogil:
     reader.at = at + 1
     put_text(column, to - start)
     return True
-
-
-cdef inline int64_t number_of(const uint8_t* at, int count) noexcept nogil:
-    """Decimal digits, or a negative number if one is none."""
-    cdef int64_t value = 0
-    cdef int position
-    cdef uint64_t digit
-    for position in range(count):
-        digit = <uint64_t>at[position] - 48
-        if digit > 9:
-            return -1000000
-        value = value * 10 + <int64_t>digit
-    return value
-
-
-cdef bint day_of(const uint8_t* at, int64_t* days) noexcept nogil:
-    """Days since 1970 of ``YYYY-MM-DD`` (Hinnant's days_from_civil)."""
-    cdef int64_t year = number_of(at, 4)
-    cdef int64_t month = number_of(at + 5, 2)
-    cdef int64_t day = number_of(at + 8, 2)
-    cdef int64_t era, of_era
-    if year < 1 or month < 1 or month > 12 or day < 1 or day > MONTH_DAYS[month] or at[4] != 45 or at[7] != 45:
-        return False
-    if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
-        return False
-    if month <= 2:
-        year -= 1
-    era = year // 400
-    of_era = (year - era * 400) * 365 + (year - era * 400) // 4 - (year - era * 400) // 100
-    of_era += (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
-    days[0] = era * 146097 + of_era - 719468
-    return True
-
-
-cdef bint clock_of(const uint8_t* at, int64_t* second) noexcept nogil:
-    cdef int64_t hours = number_of(at, 2)
-    cdef int64_t minutes = number_of(at + 3, 2)
-    cdef int64_t seconds = number_of(at + 6, 2)
-    if hours < 0 or hours > 23 or minutes < 0 or minutes > 59 or seconds < 0 or seconds > 59:
-        return False
-    second[0] = hours * 3600 + minutes * 60 + seconds
-    return at[2] == 58 and at[5] == 58
-
-
-cdef bint fraction_of(Reader* reader, int digits, int64_t* fraction) noexcept nogil:
-    """What stands after the seconds, in units of ``digits`` places; finer digits must be zero."""
-    cdef const uint8_t* start
-    cdef int count = 0
-    cdef int64_t value = 0
-    fraction[0] = 0
-    if reader.at >= reader.end or reader.at[0] != 46:
-        return True
-    reader.at += 1
-    start = reader.at
-    while reader.at < reader.end and 48 <= reader.at[0] <= 57:
-        if reader.at - start < digits:
-            value = value * 10 + reader.at[0] - 48
-        elif reader.at[0] != 48:
-            return False
-        reader.at += 1
-    count = <int>(reader.at - start)
-    if count == 0 or count > 9:
-        return False
-    while count < digits:
-        value *= 10
-        count += 1
-    fraction[0] = value
-    return True
-
-
-cdef bint zone_of(Reader* reader, bint zoned, int64_t* offset) noexcept nogil:
-    """The seconds by which the text is ahead of UTC; a zone must be there where the column has one, else not."""
-    cdef int64_t hours, minutes
-    offset[0] = 0
-    if not zoned:
-        return True
-    if reader.at < reader.end and reader.at[0] == 90:
-        reader.at += 1
-        return True
-    if reader.end - reader.at < 6 or reader.at[3] != 58 or (reader.at[0] != 43 and reader.at[0] != 45):
-        return False
-    hours, minutes = number_of(reader.at + 1, 2), number_of(reader.at + 4, 2)
-    if hours < 0 or hours > 23 or minutes < 0 or minutes > 59:
-        return False
-    offset[0] = (hours * 3600 + minutes * 60) * (1 if reader.at[0] == 43 else -1)
-    reader.at += 6
-    return True
-
-
-cdef inline int64_t unit_of(int digits) noexcept nogil:
-    return 1 if digits == 0 else 1000 if digits == 3 else 1000000 if digits == 6 else 1000000000
-
-
-cdef inline bint take_quote(Reader* reader) noexcept nogil:
-    if reader.at < reader.end and reader.at[0] == 34:
-        reader.at += 1
-        return True
-    return False
 
 
 cdef bint read_stamp(Reader* reader, Column* column) noexcept nogil:
