@@ -1,7 +1,9 @@
-"""A disk that can lose its power: what was not synced is gone, names included.
+"""A disk that can lose its power, within one process: what was not synced is gone, names included.
 
-``PowerCutDisk`` works on real files and notes, at each sync, what is on disk from then on. ``cut`` puts the
-folder back into that state. Everything else (writes, new files, renames, removals) happened in memory only.
+``PowerCutDisk`` works on real files and notes, at each sync, what is on disk from then on. ``cut`` puts the folder
+back into that state. With ``spare``, some of what was not synced reaches the disk all the same: of each folder's
+renames and removals the first few (a file system journals them in order, each as a whole), of each file and of
+each new name it is drawn for. Whole programs that are killed use ``journal_disk`` instead.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import stat
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,112 +19,126 @@ from ingest.disk import SystemDisk
 
 
 @dataclass
-class _File:
-    """One inode; held open so that its number is not given to another file."""
+class _Inode:
+    """Held open, so that its number is not given to another file."""
 
     fd: int
     durable: bytes = b""
 
+    def content(self) -> bytes:
+        with open(f"/proc/self/fd/{self.fd}", "rb") as again:
+            return again.read()
+
+
+@dataclass
+class _Folder:
+    """The names on disk (None is a folder), and what was done to them since: old name, inode, new name."""
+
+    names: dict[str, int | None] = field(default_factory=dict)
+    done: list[tuple[str, int, str | None]] = field(default_factory=list)
+
 
 @dataclass
 class PowerCutDisk(SystemDisk):
-    """All that lies under ``root`` when it is made is on disk. ``spare`` is the chance that an unsynced thing
-    reaches the disk all the same, as it may: each file's bytes and each folder's names are drawn for."""
+    """All that lies under ``root`` when it is made is on disk. ``spare`` is the chance of what was not synced."""
 
     root: Path
     spare: float = 0.0
     random: random.Random = field(default_factory=lambda: random.Random(1))
 
     def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-        self._files: dict[int, _File] = {}
-        self._names: dict[Path, dict[str, int | None]] = {}
-        self._note_tree(self.root)
+        self._lock = threading.RLock()
+        self._inodes: dict[int, _Inode] = {}
+        self._folders: dict[Path, _Folder] = {}
+        self._begin()
 
     def sync(self, fd: int, path: Path) -> None:
         super().sync(fd, path)
         with self._lock:
-            self._know(path if path.exists() else Path(f"/proc/self/fd/{fd}")).durable = _content(fd)
+            inode = self._know(f"/proc/self/fd/{fd}")
+            self._inodes[inode].durable = self._inodes[inode].content()
 
     def sync_folder(self, path: Path) -> None:
         super().sync_folder(path)
         with self._lock:
-            self._note_folder(path)
+            self._note(path)
+
+    def replace(self, source: Path, target: Path) -> None:
+        with self._lock:
+            if target.exists():
+                self._know(target)
+            inode = self._know(source)
+            super().replace(source, target)
+            self._folders.setdefault(source.parent, _Folder()).done.append((source.name, inode, target.name))
+
+    def unlink(self, path: Path) -> None:
+        with self._lock:
+            inode = self._know(path) if path.exists() else -1
+            super().unlink(path)
+            self._folders.setdefault(path.parent, _Folder()).done.append((path.name, inode, None))
 
     def cut(self) -> None:
         """The power goes and comes back. Nobody may use the files meanwhile."""
         with self._lock:
             self._restore(self.root)
-            for file in self._files.values():
-                os.close(file.fd)
-            self._files.clear()
-            self._names.clear()
-            self._note_tree(self.root)
+            for inode in self._inodes.values():
+                os.close(inode.fd)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._inodes.clear()
+        self._folders.clear()
+        for folder, _, files in os.walk(self.root):
+            self._note(Path(folder))
+            for name in files:
+                found = self._inodes[self._know(Path(folder, name))]
+                found.durable = found.content()
+
+    def _note(self, folder: Path) -> None:
+        names = {path.name: None if path.is_dir() else self._know(path) for path in folder.iterdir()}
+        self._folders[folder] = _Folder(names)
+
+    def _know(self, path: Path | str) -> int:
+        number = os.stat(path).st_ino
+        if number not in self._inodes:
+            self._inodes[number] = _Inode(os.open(path, os.O_RDONLY))
+        return number
 
     def _lucky(self) -> bool:
         return self.random.random() < self.spare
 
-    def _note_tree(self, folder: Path) -> None:
-        self._note_folder(folder)
-        for path in folder.iterdir():
-            if path.is_dir():
-                self._note_tree(path)
-            else:
-                self._know(path).durable = path.read_bytes()
-
-    def _note_folder(self, folder: Path) -> None:
-        names: dict[str, int | None] = {}
-        for path in folder.iterdir():
-            if path.is_dir():
-                names[path.name] = None
-                self._names.setdefault(path, {})
-            else:
-                self._know(path)
-                names[path.name] = path.stat().st_ino
-        self._names[folder] = names
-
-    def _know(self, path: Path) -> _File:
-        inode = os.stat(path).st_ino
-        if inode not in self._files:
-            self._files[inode] = _File(os.open(path, os.O_RDONLY))
-        return self._files[inode]
-
     def _restore(self, folder: Path) -> None:
-        names = self._names.get(folder, {})
+        wanted = self._names_after_cut(folder)
+        contents = {name: self._content(number) for name, number in wanted.items() if number is not None}
         for path in folder.iterdir():
-            if path.name in names or self._lucky():
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for name, inode in names.items():
+            if path.name not in wanted:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, number in wanted.items():
             path = folder / name
-            if inode is None:
+            if number is None:
                 path.mkdir(exist_ok=True)
                 self._restore(path)
-            elif path.exists() and path.stat().st_ino == inode:
-                if not self._lucky():
-                    _put(path, self._files[inode].durable)
-            elif not self._lucky():
+            else:
+                times = os.fstat(self._inodes[number].fd)
                 path.unlink(missing_ok=True)
-                _put(path, self._files[inode].durable)
+                path.write_bytes(contents[name])
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def _names_after_cut(self, folder: Path) -> dict[str, int | None]:
+        known = self._folders.get(folder, _Folder())
+        names = dict(known.names)
+        some = self.random.randint(0, len(known.done)) if 0 < self.spare < 1 else len(known.done) * round(self.spare)
+        moved = {inode for _, inode, _ in known.done}
+        for old, inode, new in known.done[:some]:
+            names.pop(old, None)
+            if new is not None:
+                names[new] = inode
         for path in folder.iterdir():
-            if path.name not in names and path.is_file() and not self._lucky():
-                known = self._files.get(path.stat().st_ino)
-                _put(path, known.durable if known else b"")
+            fresh = path.name not in names and (path.is_dir() or self._know(path) not in moved)
+            if fresh and self._lucky():
+                names[path.name] = None if path.is_dir() else self._know(path)
+        return names
 
-
-def _content(fd: int) -> bytes:
-    assert stat.S_ISREG(os.fstat(fd).st_mode)
-    parts, at = [], 0
-    with open(f"/proc/self/fd/{fd}", "rb") as again:
-        while part := os.pread(again.fileno(), 1 << 20, at):
-            parts.append(part)
-            at += len(part)
-    return b"".join(parts)
-
-
-def _put(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
-        times = path.stat() if path.exists() else None
-        path.write_bytes(content)
-        if times is not None:
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    def _content(self, number: int) -> bytes:
+        found = self._inodes[number]
+        return found.content() if self._lucky() else found.durable

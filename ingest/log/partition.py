@@ -8,8 +8,8 @@ Fail points, in order of the steps:
 ``log.roll.before`` ``log.roll.sealed`` ``log.roll.created`` ``log.roll.done``  |
 ``log.cut.before`` ``log.cut.done``  |  ``log.recover.begin`` ``log.recover.cut`` ``log.recover.segment``
 ``log.recover.done``  |  ``log.retain.before`` ``log.retain.segment`` ``log.retain.done``  |
-``log.compact.written`` ``log.compact.synced`` ``log.compact.swap`` ``log.compact.removed`` ``log.compact.replaced``
-``log.compact.done``  |  ``log.close.before`` ``log.close.done``
+``log.compact.written`` ``log.compact.synced`` ``log.compact.renamed`` ``log.compact.swap`` ``log.compact.removed``
+``log.compact.replaced`` ``log.compact.done`` ``log.compact.undone``  |  ``log.close.before`` ``log.close.done``
 """
 
 from __future__ import annotations

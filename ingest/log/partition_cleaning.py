@@ -110,8 +110,7 @@ class PartitionCleaning:
             writer.ensure_open()
             if not set(old) <= set(writer.segments.all):
                 return False
-            commit_swap(writer.folder, new.base_offset, writer.env.disk)
-            writer.env.fail.hit("log.compact.swap")
+            commit_swap(writer.folder, new.base_offset, writer.env.disk, writer.env.fail)
             new.created_ms, new.next_offset = old[0].created_ms, old[-1].next_offset
             # Until the files have their names, readers use the new segment's open file and its index in memory.
             writer.segments.replace(old, [new])

@@ -101,7 +101,7 @@ class PartitionWriter:
                 self.ensure_writable()
                 if not self.unsynced:
                     return self.watermark.offset
-                taken = self.unsynced.take()
+                taken, cuts = self.unsynced.take(), len(self.cuts)
                 active = self.segments.active
                 reached = Watermark(self.log_end, active, active.size_bytes)
             try:
@@ -115,13 +115,20 @@ class PartitionWriter:
                     self.unsynced.give_back(taken)
                 raise
             with self.lock:
+                if len(self.cuts) != cuts:
+                    raise StorageFailed(f"{self.place} was cut back during its sync", path=str(self.folder))
                 self.watermark = reached
             return reached.offset
 
     def roll(self, now_ms: int) -> None:
-        """Begins a new segment, with the lock held. The old one stays active if any step fails."""
+        """Begins a new segment, with the lock held. The old one stays active if any step fails.
+
+        The old one is synced first: else a power cut could take its end and leave the beginning of the new one,
+        and nobody could tell that hole from one that compaction made.
+        """
         old, fail = self.segments.active, self.env.fail
         fail.hit("log.roll.before")
+        self._sync_before_roll()
         with storage(self.folder):
             derived = old.write_indexes(self.env.disk)
             fail.hit("log.roll.sealed")
@@ -134,6 +141,16 @@ class PartitionWriter:
         old.seal()
         self._jitter_ms = self._draw_jitter()
         fail.hit("log.roll.done")
+
+    def _sync_before_roll(self) -> None:
+        try:
+            for file in self.unsynced.files:
+                file.sync(self.env.disk)
+            if self.unsynced.names:
+                self.env.disk.sync_folder(self.folder)
+        except OSError as error:
+            self._sync_failed()
+            raise storage_failed(error, self.folder, "sync") from error
 
     def ensure_open(self) -> None:
         if self._closed:

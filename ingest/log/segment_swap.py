@@ -23,13 +23,15 @@ from ingest.log.log_file import LogFile
 from ingest.log.segment_names import CLEANED, INDEXES, LOG, SNAPSHOT, SWAP, file_path, offsets_of
 
 
-def commit_swap(folder: Path, base_offset: int, disk: Disk) -> None:
+def commit_swap(folder: Path, base_offset: int, disk: Disk, fail: FailPoints) -> None:
     """Step 2. Raises ``OSError``."""
     for kind in (*INDEXES, LOG):
         cleaned = file_path(folder, base_offset, kind + CLEANED)
         if cleaned.exists():
             disk.replace(cleaned, file_path(folder, base_offset, kind + SWAP))
+            fail.hit("log.compact.renamed")
     disk.sync_folder(folder)
+    fail.hit("log.compact.swap")
 
 
 def finish_swap(folder: Path, base_offset: int, disk: Disk, fail: FailPoints) -> None:
@@ -42,8 +44,8 @@ def finish_swap(folder: Path, base_offset: int, disk: Disk, fail: FailPoints) ->
         for kind in INDEXES:
             if not file_path(folder, base_offset, kind + SWAP).exists():
                 unlink_if_there(disk, file_path(folder, base_offset, kind))
-        disk.sync_folder(folder)
         fail.hit("log.compact.removed")
+        disk.sync_folder(folder)
         disk.replace(swap, file_path(folder, base_offset, LOG))
         fail.hit("log.compact.replaced")
     for kind in INDEXES:
@@ -74,6 +76,7 @@ def tidy_swaps(folder: Path, disk: Disk, fail: FailPoints) -> list[str]:
         # As long as the log is there, the others are known for void: it goes last.
         disk.sync_folder(folder)
         unlink_if_there(disk, log)
+        fail.hit("log.compact.undone")
         disk.sync_folder(folder)
         done.append(f"removed the unfinished compaction of segment {base_offset}")
     for base_offset in _bases(folder, SWAP):

@@ -229,6 +229,8 @@ def test_aborted_data_goes_and_committed_data_is_compacted(site: Site) -> None:
     for path in site.folder.glob("*.snapshot"):
         path.unlink()
     again = site.open()
+    assert again.open_transactions() == {}
+    assert read_all(again, committed=True) == seen
     retried = batch_of("2", keys=["b"], producer_id=1, producer_epoch=0, base_sequence=4, transactional=True)
     assert again.append(retried, now_ms=site.clock.ms).duplicate
 
@@ -261,10 +263,10 @@ def test_a_table_that_is_too_small_is_filled_as_far_as_it_goes(site: Site) -> No
     assert read_all(log) == sorted(latest(before).values())
 
 
-POINTS = ["written", "synced", "swap", "removed", "replaced", "done"]
+POINTS = ["written", "synced", "renamed", "swap", "removed", "replaced", "done"]
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_any_step_loses_no_last_value(site: Site, point: str, count: int) -> None:
     log = filled(site)

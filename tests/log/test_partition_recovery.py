@@ -149,6 +149,15 @@ def test_zeros_behind_the_end_are_cut(site: Site) -> None:
     assert site.logs()[0].stat().st_size == len(batch_of("one"))
 
 
+def test_a_batch_whose_offsets_do_not_rise_is_cut(site: Site) -> None:
+    crashed(site, "one", "two")
+    with site.logs()[0].open("ab") as file:
+        file.write(batch_of("stale", base_offset=1))
+    log = site.open()
+    assert values_of(log) == ["one", "two"]
+    assert log.log_end_offset == 2
+
+
 def test_a_huge_claimed_length_takes_no_memory(site: Site) -> None:
     crashed(site, "one")
     with site.logs()[0].open("ab") as file:
