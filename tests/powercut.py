@@ -85,6 +85,10 @@ class PowerCutDisk(SystemDisk):
                 os.close(inode.fd)
             self._begin()
 
+    def __del__(self) -> None:
+        for inode in self._inodes.values():
+            os.close(inode.fd)
+
     def _begin(self) -> None:
         self._inodes.clear()
         self._folders.clear()
