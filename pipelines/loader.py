@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ingest.config import Settings, nearest
 from ingest.connectors import SinkConnector, SourceConnector, Transform
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, TopicInvalid
+from ingest.log.topic_names import check_name
 from ingest.pipelines.document import Document, Mark, Place, read_document
 from ingest.pipelines.problems import Problems
 from ingest.pipelines.spec import ErrorsSpec, PipelineSpec, RetrySpec, SinkSpec, SourceSpec, TopicSpec
@@ -79,6 +80,7 @@ class _Loader:
         )
         if not spec.sources and not spec.sinks:
             self.problems.add((), "the pipeline has neither sources nor sinks", "add at least one of them")
+        self._check_topic_names(spec)
         hub = self._hub(spec.hub)
         self.problems.raise_any()
         return Pipeline(spec, plan, hub, self.path)
@@ -95,6 +97,17 @@ class _Loader:
         except ConfigError as error:
             self.problems.add_error(place, error)
             return value
+
+    def _check_topic_names(self, spec: PipelineSpec) -> None:
+        places: list[tuple[Place, Any]] = [(("topics", name), name) for name in spec.topics]
+        places += [(("sources", number, "topic"), source.get("topic")) for number, source in enumerate(spec.sources)]
+        places.append((("errors", "topic"), spec.errors.topic))
+        for place, name in places:
+            if isinstance(name, str) and "{" not in name:
+                try:
+                    check_name(name)
+                except TopicInvalid as error:
+                    self.problems.add(place, error.message, error.hint)
 
     def _hub(self, hub: str) -> str:
         if "://" not in hub:

@@ -148,7 +148,9 @@ class ConsoleTask(SinkTask):
 
     def _wait(self, descriptor: int) -> None:
         """Until the reader makes room. A stop does not wait for one that reads no more."""
-        while not select.select([], [descriptor], [], _LOOK_MS / 1000)[1]:
+        room = select.poll()  # not select(), which refuses the descriptors of a process with many files
+        room.register(descriptor, select.POLLOUT)
+        while not room.poll(_LOOK_MS):
             if self._context.stopping.is_set():
                 raise SystemUnavailable("standard output takes nothing, and the pipeline is to stop")
 

@@ -9,6 +9,7 @@ import click
 
 from ingest.cli.output import json_option, print_rows
 from ingest.cli.talk import Talk
+from ingest.errors import UsageError
 
 
 @click.command()
@@ -40,4 +41,7 @@ def _findings(place: str, repair: bool) -> list[dict[str, Any]]:
         return [finding.as_dict() for finding in check_folder(path, repair=repair)]
     from ingest.sinks.parquet.reading import check_table
 
+    if "://" not in place and not (path / "_ingest").is_dir():
+        hint = "name the hub's folder (it holds meta.properties) or a sink's url (it holds _ingest)"
+        raise UsageError(f"{place} is neither a data folder nor a lake table", hint=hint)
     return [finding.as_dict() for finding in check_table(place, Path.cwd(), repair=repair)]

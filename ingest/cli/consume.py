@@ -51,7 +51,7 @@ def consume(
         places = {TopicPartition(topic, number): _start(hub, topic, number, start) for number in numbers}
         printed = 0
         for records in _read(hub, places, follow):
-            for row in _rows(records if raw else decoded(hub, records)):
+            for row in _rows(records if raw else decoded(hub, records), raw=raw and not as_json):
                 _print(row, as_json)
                 printed += 1
                 if printed == limit:
@@ -99,7 +99,7 @@ def _milliseconds(text: str) -> int:
     return int((time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
 
 
-def _rows(records: Records) -> Iterator[dict[str, Any]]:
+def _rows(records: Records, *, raw: bool) -> Iterator[dict[str, Any]]:
     length = len(records)
     keys = records.key.to_pylist() if records.key is not None else [None] * length
     times = records.timestamp.to_pylist() if records.timestamp is not None else [None] * length
@@ -115,7 +115,7 @@ def _rows(records: Records) -> Iterator[dict[str, Any]]:
             "headers": [
                 {"key": item["key"], **text_or_base64("value", item["value"])} for item in headers[index] or []
             ],
-            **text_or_base64("value", value),
+            **({"value": value} if raw else text_or_base64("value", value)),
         }
 
 
@@ -124,5 +124,9 @@ def _print(row: dict[str, Any], as_json: bool) -> None:
         print_json(row)
     elif isinstance(row.get("value"), dict):
         print_json(row["value"])
+    elif isinstance(row.get("value"), bytes):
+        sys.stdout.buffer.write(row["value"] + b"\n")
+    elif "value_base64" in row:
+        sys.stdout.write(f"base64:{row['value_base64']}\n")
     else:
-        sys.stdout.write(f"{row.get('value', row.get('value_base64'))}\n")
+        sys.stdout.write(f"{row['value']}\n")

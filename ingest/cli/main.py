@@ -107,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
     except IngestError as error:
         _talk().error(error)
         return _exit_code(error)
+    except OSError as error:
+        _talk().error(IngestError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
+        return EXIT_FAILED
 
 
 def _talk() -> Talk:

@@ -38,6 +38,8 @@ def show(file: Path, as_json: bool) -> None:
     pipeline, folder = _pipeline(file)
     with open_hub(folder, writable=False) as hub:
         rows = [*_source_rows(hub, pipeline), *_sink_rows(hub, pipeline)]
+    if not as_json:
+        rows = [{**row, "position": json.dumps(row["position"])} for row in rows]
     print_rows(rows, ["task", "stream", "position"], as_json=as_json)
 
 
@@ -56,9 +58,12 @@ def set_position(talk: Talk, file: Path, source: str, stream: str, position: str
         value = json.loads(position)
     except ValueError as error:
         raise UsageError(f"the position is no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise UsageError("the position is no JSON object", hint="print one with: ingest positions show FILE --json")
+    if not isinstance(value, dict) or "position" not in value:
+        raise UsageError("that is no position", hint="print one with: ingest positions show FILE --json")
     with open_hub(folder, writable=True, wait_s=wait_s) as hub:
+        known = hub.positions(f"{pipeline.plan.pipeline}/{source}")
+        if stream not in known:
+            raise UsageError(f"{source} has no stream {stream}", hint=f"known: {', '.join(known) or 'none'}")
         _commit(hub, f"{pipeline.plan.pipeline}/{source}", {stream: value})
     talk.say(f"{source}: {stream} is set", source=source, stream=stream)
 
@@ -110,7 +115,7 @@ def _source_rows(hub: Hub, pipeline: Pipeline) -> list[dict[str, Any]]:
     rows = []
     for source in pipeline.plan.sources:
         for stream, value in sorted(hub.positions(f"{pipeline.plan.pipeline}/{source.name}").items()):
-            rows.append({"task": source.name, "stream": stream, "position": json.dumps(value)})
+            rows.append({"task": source.name, "stream": stream, "position": value})
     return rows
 
 
@@ -118,5 +123,5 @@ def _sink_rows(hub: Hub, pipeline: Pipeline) -> list[dict[str, Any]]:
     rows = []
     for sink in pipeline.plan.sinks:
         for place, offset in sorted(hub.group_offsets(f"{pipeline.plan.pipeline}.{sink.name}").items()):
-            rows.append({"task": sink.name, "stream": f"{place.topic}-{place.partition}", "position": str(offset)})
+            rows.append({"task": sink.name, "stream": f"{place.topic}-{place.partition}", "position": offset})
     return rows

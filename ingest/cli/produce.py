@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,12 @@ import click
 
 from ingest.cli.hub_folder import data_option, open_hub, wait_option
 from ingest.cli.talk import Talk
-from ingest.errors import TopicMissing
+from ingest.errors import TopicMissing, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 
 
 @click.command()
@@ -34,6 +35,8 @@ def produce(talk: Talk, topic: str, partition: int, key_separator: str | None, d
     """
     from ingest.connectors import Records
 
+    if key_separator == "":
+        raise UsageError("the key separator is empty", hint="name the text between key and value, such as :")
     count = 0
     with open_hub(data, writable=True, wait_s=wait_s, create=True) as hub:
         try:
@@ -54,9 +57,14 @@ def produce(talk: Talk, topic: str, partition: int, key_separator: str | None, d
 
 
 def _chunks() -> Iterator[list[bytes]]:
-    """Lists of lines without their ends, a few megabytes each."""
-    while lines := sys.stdin.buffer.readlines(CHUNK_BYTES):
-        yield [line.removesuffix(b"\n").removesuffix(b"\r") for line in lines]
+    """Lists of lines without their ends, as they come: a live pipe's lines are not held back."""
+    rest = b""
+    while chunk := os.read(sys.stdin.fileno(), CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield [line.removesuffix(b"\r") for line in lines]
+    if rest:
+        yield [rest.removesuffix(b"\r")]
 
 
 def _divided(lines: list[bytes], separator: str | None) -> tuple[pa.Array | None, pa.Array]:

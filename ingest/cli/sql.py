@@ -145,7 +145,9 @@ def _run(talk: Talk, context: SessionContext, query: str, limit: int, as_json: b
         columns = frame.schema().names
         rows, cut = _rows(frame, None if as_json else limit)
         print_rows(rows, columns, as_json=as_json)
-    except (ValueError, RuntimeError) as error:
+    except IngestError:
+        raise
+    except Exception as error:  # DataFusion raises plain Exceptions for what a query does wrong
         raise _explained(error) from error
     if cut:
         talk.warn(f"only the first {limit} rows are shown", hint="--limit N shows more; --json prints all")

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ingest.environment import Environment
-from ingest.errors import UsageError
+from ingest.errors import OutputDamaged, UsageError
 from ingest.formats.schema import merge
 from ingest.sinks.parquet import hive
 from ingest.sinks.parquet.checking import Finding, check_table
@@ -46,10 +46,22 @@ def committed_files(store: Store, entries: Sequence[Entry]) -> list[DataFile]:
     """The files of one sink's entries that a reader is to see: not those that a later commit replaces, and the
     last commit's only if all of them are visible."""
     commits = [entry for entry in entries if entry.kind == "commit"]
-    if commits and not all(store.size_bytes(file.stored.path) is not None for file in commits[-1].files):
-        commits.pop()
+    if commits:
+        missing = [file for file in commits[-1].files if store.size_bytes(file.stored.path) is None]
+        if missing and not any(_may_come(store, file) for file in missing):
+            raise OutputDamaged(
+                f"{missing[0].stored.path} was committed and is gone", hint="see what else is wrong with: ingest check"
+            )
+        if missing:
+            commits.pop()  # being published at this moment, or to be when its sink opens again
     retired = {path for entry in commits for path in entry.retires}
     return [file for entry in commits for file in entry.files if file.stored.path not in retired]
+
+
+def _may_come(store: Store, file: DataFile) -> bool:
+    """Whether the file is still there to be published."""
+    stored = file.stored
+    return stored.upload is not None or (bool(stored.temporary) and store.size_bytes(stored.temporary) is not None)
 
 
 def _by_manifest(store: Store, ledgers_entries: Iterable[Sequence[Entry]]) -> ds.Dataset:
