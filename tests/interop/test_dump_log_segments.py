@@ -38,14 +38,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     needs(JARS.is_dir() and shutil.which("java"), "Java and Kafka's tools in build/kafka-jars")
     path = tmp_path_factory.mktemp("hub")
     hub = EmbeddedHub.open(path)
-    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+    for codec in ("uncompressed", "gzip", "snappy", "lz4", "zstd"):
         hub.create_topic(f"t-{codec}", config={"compression.type": codec, "segment.bytes": str(1024 * 1024)})
         for start in range(0, 60_000, 3_000):
             hub.append(records(f"t-{codec}", start, 3_000), 0).result()
     writer = hub.register_writer("judge")
     for number in range(6):
         transaction = hub.transaction(writer)
-        transaction.append(records("t-none", number, 100), 0)
+        transaction.append(records("t-uncompressed", number, 100), 0)
         transaction.put_positions("judge", {"stream": {"number": number}})
         if number % 2:
             transaction.abort()
