@@ -2,8 +2,9 @@
 
 ``PowerCutDisk`` works on real files and notes, at each sync, what is on disk from then on. ``cut`` puts the folder
 back into that state. With ``spare``, some of what was not synced reaches the disk all the same: of each folder's
-renames and removals the first few (a file system journals them in order, each as a whole), of each file and of
-each new name it is drawn for. Whole programs that are killed use ``journal_disk`` instead.
+renames and removals the first few (a file system journals them in order, each as a whole; one that is not
+``ordered`` keeps any of them), of each file and of each new name it is drawn for. Whole programs that are killed
+use ``journal_disk`` instead.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class PowerCutDisk(SystemDisk):
 
     root: Path
     spare: float = 0.0
+    ordered: bool = True
     random: random.Random = field(default_factory=lambda: random.Random(1))
 
     def __post_init__(self) -> None:
@@ -133,7 +135,9 @@ class PowerCutDisk(SystemDisk):
         names = dict(known.names)
         some = self.random.randint(0, len(known.done)) if 0 < self.spare < 1 else len(known.done) * round(self.spare)
         moved = {inode for _, inode, _ in known.done}
-        for old, inode, new in known.done[:some]:
+        for number, (old, inode, new) in enumerate(known.done):
+            if not (number < some if self.ordered else self._lucky()):
+                continue
             names.pop(old, None)
             if new is not None:
                 names[new] = inode

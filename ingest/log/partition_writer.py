@@ -143,11 +143,12 @@ class PartitionWriter:
         fail.hit("log.roll.done")
 
     def _sync_before_roll(self) -> None:
+        """Does not count on a sync that another thread has under way."""
+        if self.watermark.offset == self.log_end:
+            return
         try:
-            for file in self.unsynced.files:
-                file.sync(self.env.disk)
-            if self.unsynced.names:
-                self.env.disk.sync_folder(self.folder)
+            self.segments.active.file().sync(self.env.disk)
+            self.env.disk.sync_folder(self.folder)
         except OSError as error:
             self._sync_failed()
             raise storage_failed(error, self.folder, "sync") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
-from partitions import Crash, RefusingDisk, Site, arm, read_all, values_of
+from partitions import Crash, RefusingDisk, Site, arm, batch_of, read_all, values_of
 
 from ingest.errors import StorageFailed
 from ingest.wire.control import Marker
@@ -156,11 +157,54 @@ def test_an_append_that_must_follow_a_lost_one_is_refused(site: Site, disk: Refu
     with pytest.raises(StorageFailed):
         log.sync()
     disk.refused = {}
-    from partitions import batch_of
-
     with pytest.raises(StorageFailed, match="lost"):
         log.append(batch_of("second"), now_ms=site.clock.ms, expected_cuts=first.cuts)
     assert log.append(batch_of("fresh"), now_ms=site.clock.ms, expected_cuts=log.cuts).base_offset == 0
+
+
+class SlowThenBroken(RefusingDisk):
+    """The first sync takes until it is let go; those of other threads meanwhile fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: threading.Thread | None = None
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def sync(self, fd: int, path: Path) -> None:
+        if path.suffix == ".log" and self.first is None:
+            self.first = threading.current_thread()
+            self.begun.set()
+            assert self.let_go.wait(30)
+        elif self.begun.is_set() and not self.let_go.is_set():
+            raise OSError(errno.EIO, "broken", str(path))
+        super().sync(fd, path)
+
+
+def test_a_sync_that_was_overtaken_by_a_cut_does_not_count(tmp_path: Path) -> None:
+    disk = SlowThenBroken()
+    site = Site(tmp_path / "t-0", {"segment.bytes": "100"}, disk=disk)
+    log = site.open()
+    site.append(log, "lost")
+    outcome: list[object] = []
+
+    def sync() -> None:
+        try:
+            outcome.append(log.sync())
+        except StorageFailed as error:
+            outcome.append(error)
+
+    syncer = threading.Thread(target=sync)
+    syncer.start()
+    assert disk.begun.wait(30)
+    with pytest.raises(StorageFailed):
+        log.append(batch_of("x" * 50), now_ms=site.clock.ms)  # rolls, and so must sync first
+    disk.let_go.set()
+    syncer.join()
+    assert isinstance(outcome[0], StorageFailed)
+    assert log.high_watermark == log.log_end_offset == 0
+    assert site.append(log, "again").base_offset == 0
+    log.sync()
+    assert values_of(log) == ["again"]
 
 
 @pytest.mark.parametrize("step", ["before", "sealed", "created", "done"])
