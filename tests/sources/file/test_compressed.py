@@ -6,6 +6,7 @@ import bz2
 import contextlib
 import gzip
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ingest.sources.file.decompress import Damaged, Decompressor, compression_of
 
 WAIT_MS = 5_000
 PACK = {"gzip": gzip.compress, "bz2": bz2.compress, "zstd": zstd.compress}
+members = st.binary(max_size=300) | st.integers(0, 5_000).map(lambda size: b"a" * size)
 every_way = pytest.mark.parametrize("how", list(PACK))
 
 
@@ -27,12 +29,10 @@ def text(first: int, beyond: int) -> bytes:
     return "".join(f"{line}\n" for line in numbered(first, beyond)).encode()
 
 
-@given(
-    st.sampled_from(sorted(PACK)), st.lists(st.binary(max_size=300), max_size=4), st.integers(1, 40), st.integers(1, 9)
-)
+@given(st.sampled_from(sorted(PACK)), st.lists(members, max_size=4), st.integers(1, 40), st.integers(1, 9))
 @settings(deadline=None, max_examples=80)
-def test_any_pieces_give_the_content(how: str, members: list[bytes], piece: int, most: int) -> None:
-    packed = b"".join(PACK[how](member) for member in members)
+def test_any_pieces_give_the_content(how: str, contents: list[bytes], piece: int, most: int) -> None:
+    packed = b"".join(PACK[how](member) for member in contents)
     decompressor, content = Decompressor(how), b""
     for begin in range(0, len(packed), piece):
         out = decompressor.feed(packed[begin : begin + piece], most)
@@ -40,8 +40,18 @@ def test_any_pieces_give_the_content(how: str, members: list[bytes], piece: int,
         content += out
         while not decompressor.wants_input:
             content += decompressor.feed(b"", most)
-    assert content == b"".join(members)
+    assert content == b"".join(contents)
     assert decompressor.between_members
+
+
+def test_all_that_can_be_decompressed_comes_before_more_is_asked_for() -> None:
+    packed = gzip.compress(b"a" * 20_000 + b"b" * 20_000)
+    for cut in range(10, len(packed)):
+        decompressor = Decompressor("gzip")
+        size = len(decompressor.feed(packed[:cut], 100))
+        while not decompressor.wants_input:
+            size += len(decompressor.feed(b"", 100))
+        assert size == len(zlib.decompressobj(wbits=31).decompress(packed[:cut]))
 
 
 @every_way
@@ -175,3 +185,12 @@ def test_a_bomb_is_read_in_bounded_memory(new_tail: Callable[..., Tail], tmp_pat
 )
 def test_first_bytes_tell_the_compression(first: bytes, expected: str | None) -> None:
     assert compression_of(first) == expected
+
+
+def test_another_file_written_in_its_place_is_another_file(tail: Tail, tmp_path: Path) -> None:
+    log = tmp_path / "x.gz"
+    log.write_bytes(gzip.compress(text(0, 10)))
+    assert tail.settle(WAIT_MS) == numbered(0, 10)
+    log.write_bytes(gzip.compress(text(10, 500)))
+    assert tail.settle(2 * WAIT_MS) == numbered(0, 500)
+    assert not tail.dead

@@ -160,3 +160,14 @@ def test_a_growing_log_does_not_wait_for_one_that_is_gone_and_began_alike(tail: 
         tail.clock.advance(100)
         tail.poll()
     assert tail.lines[before:] == [*HEADER, *(f"other {number}" for number in range(len(HEADER), 70))]
+
+
+def test_content_that_is_replaced_between_the_look_and_the_read(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
+    tail = new_tail(batch_bytes=500)
+    log = tmp_path / "x.log"
+    append(log, *numbered(0, 100))
+    tail.poll()
+    delivered = list(tail.lines)
+    log.write_text("".join(f"{line}\n" for line in numbered(100, 200)))
+    tail.poll()  # no time has passed: it does not look again before it reads
+    assert tail.settle(WAIT_MS) == delivered + numbered(100, 200)

@@ -132,3 +132,9 @@ def test_a_quiet_source_commits_nothing(tail: Tail, tmp_path: Path) -> None:
     tail.settle()
     for _ in range(100):
         assert tail.poll() is None
+
+
+def test_a_difference_far_from_head_and_end_is_seen() -> None:
+    data = bytes(range(256)) * 40
+    changed = data[:5_000] + b"?" + data[5_001:]
+    assert compare(changed, after(data, [])) == "other"

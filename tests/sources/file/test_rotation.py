@@ -204,13 +204,14 @@ def test_rotation_into_another_watched_folder(new_tail: Callable[..., Tail], tmp
     assert sorted(tail.settle(2 * WAIT_MS)) == FIRST + SECOND + THIRD
 
 
-def test_file_replaced_by_a_longer_copy_of_itself_goes_on(tail: Tail, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 50])
+def test_file_replaced_by_a_longer_copy_of_itself_goes_on(tail: Tail, tmp_path: Path, count: int) -> None:
     """As rsync, sed -i and editors write: a new file takes the name in one step."""
-    append(tmp_path / "x.log", *FIRST)
+    append(tmp_path / "x.log", *FIRST[:count])
     tail.settle()
-    append(tmp_path / ".x.log.new", *FIRST, *SECOND)
+    append(tmp_path / ".x.log.new", *FIRST[:count], *SECOND)
     (tmp_path / ".x.log.new").replace(tmp_path / "x.log")
-    assert tail.settle(3 * WAIT_MS) == FIRST + SECOND
+    assert tail.settle(3 * WAIT_MS) == FIRST[:count] + SECOND
 
 
 def test_every_file_read_from_its_first_turn_on_is_one_stream(tail: Tail, tmp_path: Path) -> None:
@@ -224,3 +225,27 @@ def test_every_file_read_from_its_first_turn_on_is_one_stream(tail: Tail, tmp_pa
     (position,) = tail.positions.values()
     assert position["path"] == str(tmp_path / "x.log.2.gz")
     assert position["compression"] == "gzip"
+
+
+def test_copy_truncate_of_a_log_that_outgrew_its_copy_before_the_next_look(tail: Tail, tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    append(log, *FIRST[:10])
+    tail.settle()
+    append(log, *FIRST[10:])
+    copy_truncate(log, tmp_path / "x.log.1")
+    append(log, *SECOND, *THIRD)
+    assert sorted(tail.settle(2 * WAIT_MS)) == FIRST + SECOND + THIRD
+
+
+def test_half_compressed_copy_of_a_copy_that_was_made_while_nobody_looked(tail: Tail, tmp_path: Path) -> None:
+    log, copy, packed = tmp_path / "x.log", tmp_path / "x.log.1", tmp_path / "x.log.1.gz"
+    append(log, *FIRST)
+    tail.settle()
+    tail.stop()
+    copy_truncate(log, copy)
+    data = gzip.compress(copy.read_bytes(), 0)
+    packed.write_bytes(data[: len(data) // 2])
+    tail.settle()
+    packed.write_bytes(data)
+    copy.unlink()
+    assert tail.settle(3 * WAIT_MS) == FIRST

@@ -100,3 +100,12 @@ def test_turns_of_a_log_are_a_family(name: str) -> None:
 def test_other_names_are_other_logs(name: str) -> None:
     assert family_of(f"/var/log/{name}") != "/var/log/x.log"
     assert family_of(f"/var/log/{name}") == f"/var/log/{name}"
+
+
+def test_more_logs_than_fit_into_a_batch_take_turns(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
+    tail = new_tail(batch_bytes=1_000)
+    for number in range(20):
+        append(tmp_path / f"{number}.log", *numbered(0, 1_000, of=f"log {number} "))
+    for _ in range(6):
+        tail.poll()
+    assert {line.split()[1] for line in tail.lines} == {str(number) for number in range(20)}
