@@ -46,7 +46,7 @@ def test_records_that_linger_share_a_batch(tmp_path: Path) -> None:
         futures = [producer.send(f"v{n}") for n in range(100)]
         assert disk.syncs == []
         producer.flush()
-        assert [future.result(0).offset for future in futures] == list(range(100))
+        assert [future.result(10).offset for future in futures] == list(range(100))
         assert disk.syncs == ["t-0"]
 
 

@@ -173,6 +173,6 @@ def _appends_without_permission(folder: Path) -> None:
 
 def test_a_lost_permission_is_named_and_outlived(tmp_path: Path) -> None:
     needs(os.geteuid() == 0, "root, to give its rights up")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         os.chmod(folder, 0o755)
     in_a_process(_appends_without_permission, tmp_path)

@@ -47,11 +47,6 @@ class Disk(PowerCutDisk):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         super().sync(fd, path)
 
-    def close(self) -> None:
-        for file in self._files.values():
-            os.close(file.fd)
-        self._files.clear()
-
 
 @dataclass
 class Open:
@@ -251,7 +246,7 @@ class Transactions(RuleBasedStateMachine):
                 self.after_crash()
                 self.hub.close()
             finally:
-                self.disk.close()
+                del self.disk  # lets its files go
                 shutil.rmtree(self.folder)
 
 
