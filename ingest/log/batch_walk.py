@@ -65,20 +65,24 @@ def headers(file: LogFile, position: int, end: int) -> Iterator[tuple[int, Batch
 
 
 def checked(
-    file: LogFile, walk: Walk, end: int, largest: int = LARGEST_BATCH_BYTES
+    file: LogFile, walk: Walk, end: int, *, trusted_below: int = 0
 ) -> Iterator[tuple[int, BatchHeader, memoryview]]:
-    """Position, header and bytes of each good batch; stops before the first bad one and says why in ``walk``."""
+    """Position, header and bytes of each good batch; stops before the first bad one and says why in ``walk``.
+
+    Batches below offset ``trusted_below`` are believed if their headers make sense.
+    """
     chunk, chunk_start = memoryview(b""), walk.position
     while walk.position < end:
         at = walk.position - chunk_start
         if len(chunk) - at < HEADER_BYTES:
             chunk, chunk_start, at = _chunk(file, walk.position, end, CHUNK_BYTES), walk.position, 0
         try:
-            header = _sound_header(chunk, at, end - walk.position, walk.next_offset, largest)
+            header = _sound_header(chunk, at, end - walk.position, walk.next_offset)
             if header.size_bytes > len(chunk) - at:
                 wanted = max(CHUNK_BYTES, header.size_bytes)
                 chunk, chunk_start, at = _chunk(file, walk.position, end, wanted), walk.position, 0
-            check_crc(chunk, header, at)
+            if header.base_offset >= trusted_below:
+                check_crc(chunk, header, at)
         except WireError as error:
             walk.reason = error.message
             return
@@ -110,14 +114,14 @@ def _chunk(file: LogFile, position: int, end: int, size: int) -> memoryview:
     return memoryview(file.read_at(min(size, end - position), position))
 
 
-def _sound_header(buffer: memoryview, at: int, left: int, next_offset: int, largest: int) -> BatchHeader:
+def _sound_header(buffer: memoryview, at: int, left: int, next_offset: int) -> BatchHeader:
     """The header at ``at`` if it can be the next one of its segment; raises ``CorruptBatch``."""
     if left < HEADER_BYTES:
         raise CorruptBatch(f"{left} bytes are left, less than a batch header")
     header = read_header(buffer, at)
     if header.size_bytes > left:
         raise CorruptBatch(f"a batch of {header.size_bytes} bytes was begun, {left} of them are there")
-    if header.size_bytes > largest:
+    if header.size_bytes > LARGEST_BATCH_BYTES:
         raise CorruptBatch(f"a batch of {header.size_bytes} bytes, more than the largest that is written")
     if header.base_offset < next_offset or header.last_offset < header.base_offset:
         raise CorruptBatch(f"a batch of offset {header.base_offset} where {next_offset} or more must follow")

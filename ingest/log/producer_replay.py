@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ingest.errors import CorruptBatch
 from ingest.log import batch_walk
 from ingest.log.producer_snapshot import read_snapshot
 from ingest.log.producer_state import ProducerState
@@ -49,8 +50,12 @@ def replay(
         return []
     update = state.update()
     if header.is_control:
-        if header.record_count:
-            update.add_marker(header, decode_marker(content(), header), header.base_offset, now_ms)
+        try:
+            marker = decode_marker(content(), header) if header.record_count else None
+        except CorruptBatch:
+            marker = None  # rotted: its transaction stays open, and the coordinator writes the marker again
+        if marker is not None:
+            update.add_marker(header, marker, header.base_offset, now_ms)
     else:
         update.add_data(header, header.base_offset, now_ms)
     return state.apply(update)

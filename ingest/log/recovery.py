@@ -1,9 +1,9 @@
 """Opening a partition for writing: what is trusted, what is checked, and where a torn tail is cut.
 
-After a clean shutdown everything is trusted. Otherwise the segments that end before the recovery point are:
-the others are read from their beginning, every CRC checked, and the log ends before the first batch that is
-not whole and sound. Nothing before that is touched. Indexes, transaction index and producer state of what
-was read are made again. What is left is synced before anyone sees it.
+After a clean shutdown everything is trusted. Otherwise what lies before the recovery point is, as it was on disk:
+a batch that has rotted there stays where it is, for it is no torn tail, and what follows it is good. From there on
+every CRC is checked, and the log ends before the first batch that is not whole and sound. Indexes, transaction
+index and producer state of the segments that were read are made again. What is left is synced before anyone sees it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Recovery:
         segment.begin_again()
         keep_snapshot(segment, producers, self.env.disk)
         walk = batch_walk.Walk(0, segment.base_offset)
-        for at, header, content in batch_walk.checked(segment.file(), walk, size):
+        for at, header, content in batch_walk.checked(segment.file(), walk, size, trusted_below=self.recovery_point):
             segment.note(at, header.size_bytes, header.last_offset, header.max_timestamp, interval)
             segment.transactions.entries += replay(producers, header, partial(bytes, content), segment.last_append_ms)
         segment.size_bytes = walk.position

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from partitions import Crash, Site, arm, batch_of, read_all, values_of
 
+from ingest.errors import CorruptBatch
 from ingest.log.partition import PartitionLog
 from ingest.wire.batch import whole_batches
 from ingest.wire.control import Marker
@@ -114,6 +115,21 @@ def test_what_lies_before_the_recovery_point_is_not_read_again(site: Site) -> No
     log = site.open(recovery_point=9)
     assert log.log_end_offset == 10
     assert first.read_bytes() == bytes(damaged)
+
+
+def test_a_batch_that_rotted_before_the_recovery_point_costs_only_itself(site: Site) -> None:
+    crashed(site, "one", "two", "three", "four")
+    path = site.logs()[0]
+    damaged = bytearray(path.read_bytes())
+    damaged[ends(path)[1] - 1] ^= 1
+    path.write_bytes(damaged)
+    log = site.open(recovery_point=3)
+    assert log.log_end_offset == 4
+    assert values_of(log, start=2) == ["three", "four"]
+    with pytest.raises(CorruptBatch):
+        values_of(log)
+    log.close(clean=False)
+    assert site.open(recovery_point=1).log_end_offset == 1
 
 
 def test_offsets_that_were_on_disk_are_not_given_out_again(site: Site) -> None:
@@ -269,6 +285,26 @@ def test_open_transactions_and_aborted_ones_survive_a_crash(site: Site) -> None:
     site.mark(again, Marker.COMMIT, 2, 3)
     again.close()
     assert values_of(site.open(clean=True), committed=True) == ["plain", "good", "pending", "behind"]
+
+
+def test_a_marker_that_rotted_leaves_its_transaction_open(site: Site) -> None:
+    log = site.open()
+    site.append(log, "value", producer_id=1, producer_epoch=0, base_sequence=0, transactional=True)
+    site.mark(log, Marker.COMMIT, 1)
+    site.append(log, "behind")
+    log.sync()
+    log.close(clean=False)
+    path = site.logs()[0]
+    damaged = bytearray(path.read_bytes())
+    start, end = ends(path)[:2]
+    damaged[start + 61 : end] = b"\x7f" * (end - start - 61)
+    path.write_bytes(damaged)
+    for options in ({"recovery_point": 3}, {"clean": True}):
+        log = site.open(**options)
+        assert log.open_transactions() == {1: (0, 0)}
+        log.close(clean=False)
+    site.mark(log := site.open(recovery_point=3), Marker.COMMIT, 1)
+    assert log.open_transactions() == {}
 
 
 def test_a_view_sees_what_its_owner_has_synced_and_touches_nothing(site: Site) -> None:
