@@ -17,7 +17,8 @@ def main(log: str, target: str) -> None:
     duckdb.sql(f"""
         COPY (
             SELECT g.host, g.ident, g.user, strptime(g.time, '%d/%b/%Y:%H:%M:%S %z') AS time, g.method, g.path,
-                   g.protocol, g.status::INTEGER AS status, nullif(g.bytes, '-')::BIGINT AS bytes, g.referer, g.user_agent
+                   g.protocol, g.status::INTEGER AS status,
+                   nullif(g.bytes, '-')::BIGINT AS bytes, g.referer, g.user_agent
             FROM (
                 SELECT regexp_extract(line, '{pattern}', {NAMES}) AS g
                 FROM read_csv('{log}', columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', escape='', header=false,

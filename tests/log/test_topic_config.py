@@ -11,7 +11,8 @@ from ingest.log.topic_config import TopicConfig, setting_names
 DEFAULTS = {
     "cleanup.policy": "delete", "compression.gzip.level": "-1", "compression.lz4.level": "9",
     "compression.type": "producer", "compression.zstd.level": "3",
-    "delete.retention.ms": "86400000", "file.delete.delay.ms": "60000",
+    "delete.retention.ms": "86400000",
+    "file.delete.delay.ms": "60000",
     "flush.messages": "9223372036854775807", "flush.ms": "9223372036854775807", "index.interval.bytes": "4096",
     "max.compaction.lag.ms": "9223372036854775807", "max.message.bytes": "1048588",
     "message.timestamp.after.max.ms": "3600000", "message.timestamp.before.max.ms": "9223372036854775807",
