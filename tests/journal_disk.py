@@ -30,14 +30,17 @@ class JournalDisk(SystemDisk):
     """Notes each operation after it was done (a sync that is not noted was not one), removals before."""
 
     def __init__(self, journal: Path, roots: Iterable[Path] = ()) -> None:
-        """A new journal begins with all that ``roots`` hold: that is on disk."""
+        """A new journal begins with all that ``roots`` hold: that is on disk. It appears whole or not at all."""
         self._graves = graveyard(journal)
         self._graves.mkdir(exist_ok=True)
         self._lock = threading.RLock()
-        begins = not journal.exists() or not journal.stat().st_size
-        self._fd = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+        begins = not journal.exists()
+        written = journal.with_name(journal.name + ".begins") if begins else journal
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(written, flags | (os.O_TRUNC if begins else 0))
         if begins:
             self.note_all(roots)
+            os.replace(written, journal)
 
     def note_all(self, roots: Iterable[Path]) -> None:
         """Everything under ``roots`` is on disk."""
@@ -139,8 +142,12 @@ class _State:
 def apply_power_cut(roots: Sequence[Path], journal: Path, dice: random.Random, *, spare: float = 0.5) -> None:
     """Nobody may use the files meanwhile. ``spare`` is the chance of each unsynced thing to survive.
 
-    The journal then begins again: what is left is on disk.
+    The journal then begins again: what is left is on disk. Where there is none, the program was killed before it had
+    a disk, and there is nothing to take back.
     """
+    if not journal.exists():
+        JournalDisk(journal, roots)
+        return
     state, inodes = _State.read(journal), _inodes([*roots, graveyard(journal)])
     keep = journal.with_name(journal.name + ".keep")
     keep.mkdir()

@@ -25,13 +25,16 @@ def test_every_line_comes_out_once_through_power_cuts(tmp_path: Path, spare: flo
     for root in roots:
         root.mkdir()
     site.write(500)
+    worked = 0
     for number in range(CUTS_PER_RUN):
         journal = tmp_path / f"journal-{number}"
         process = _start(site, journal)
         live(site, process, dice)
         process.kill()
         assert process.wait() == -9, (tmp_path / "said.txt").read_text()[-4000:]
+        worked += journal.exists()
         apply_power_cut(roots, journal, dice, spare=spare)
+    assert worked, "every kill came before the program had begun"
     finish(site.pipeline)
     assert_exactly_once(site)
 

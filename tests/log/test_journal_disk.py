@@ -118,6 +118,12 @@ def test_names_survive_as_a_prefix_of_what_was_done(root: Path) -> None:
     assert seen == {frozenset(), frozenset({"first"}), frozenset({"first", "second"})}
 
 
+def test_a_program_killed_before_it_had_a_disk_loses_nothing(root: Path) -> None:
+    write(root / "a", "old")
+    cut(root, spare=0)
+    assert (root / "a").read_text() == "old"
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_hub_keeps_what_it_acknowledged(root: Path, seed: int) -> None:
     disk = JournalDisk(root.parent / "journal", [root])
