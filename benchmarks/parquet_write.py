@@ -26,8 +26,8 @@ from formats import access_log
 
 from ingest.connectors import TIMESTAMP, Delivery, Records, SinkContext
 from ingest.environment import Environment
+from ingest.sinks.lake.task import ParquetTask
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.task import ParquetTask
 
 DAY_MS = 86_400_000
 

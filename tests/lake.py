@@ -16,8 +16,8 @@ from ingest.connectors.testing import SinkContract
 from ingest.disk import Disk, SystemDisk
 from ingest.environment import Environment
 from ingest.failpoints import FailPoints
+from ingest.sinks.lake.task import ParquetTask
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.task import ParquetTask
 
 FAIL_POINTS = (
     "parquet.opened",

@@ -39,7 +39,7 @@ def _findings(place: str, repair: bool) -> list[dict[str, Any]]:
         from ingest.log.check import check_folder
 
         return [finding.as_dict() for finding in check_folder(path, repair=repair)]
-    from ingest.sinks.parquet.reading import check_table
+    from ingest.sinks.lake.reading import check_table
 
     if "://" not in place and not (path / "_ingest").is_dir():
         hint = "name the hub's folder (it holds meta.properties) or a sink's url (it holds _ingest)"

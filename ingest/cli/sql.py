@@ -51,7 +51,7 @@ def sql(talk: Talk, query: str, limit: int, data: Path, as_json: bool) -> None:
 
 def _register_lakes(context: SessionContext, query: str) -> str:
     """Replaces each quoted folder or URL by the name of a table that stands for it."""
-    from ingest.sinks.parquet.reading import open_dataset
+    from ingest.sinks.lake.reading import open_dataset
 
     names: dict[str, str] = {}
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from ingest.config import Settings
 from ingest.connectors import SinkConnector, SinkTask
 from ingest.environment import Environment
+from ingest.sinks.lake.target import check_url, open_store
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.target import check_url, open_store
 
 
 class ParquetSink(SinkConnector):
@@ -37,6 +37,6 @@ class ParquetSink(SinkConnector):
         store.check()
 
     def task(self) -> SinkTask:
-        from ingest.sinks.parquet.task import ParquetTask
+        from ingest.sinks.lake.task import ParquetTask
 
         return ParquetTask(self.settings)

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.failpoints import FailPoints
-from ingest.sinks.parquet.manifest import DataFile
-from ingest.sinks.parquet.store import Draft
+from ingest.sinks.lake.manifest import DataFile
+from ingest.sinks.lake.store import Draft
 
 ROW_GROUP_ROWS = 128 * 1024
 """A row group is written once so many rows wait; smaller ones only at a file's end, or when memory is short."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from ingest.config import ByteSize, DurationMs, Settings
-from ingest.sinks.parquet.partition_by import parse_all
+from ingest.sinks.lake.partition_by import parse_all
 
 
 def _partition_by(value: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from lake import Lake, numbers
 
 from ingest.connectors.testing import Crash
 from ingest.errors import UsageError
-from ingest.sinks.parquet.reading import Finding, check_table
+from ingest.sinks.lake.reading import Finding, check_table
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ingest.connectors import DeadLetter, TopicPartition
 from ingest.errors import OutputDamaged
-from ingest.sinks.parquet.manifest import DataFile, Entry, Range, StoredFile, Upload, decode, encode
-from ingest.sinks.parquet.names import (
+from ingest.sinks.lake.manifest import DataFile, Entry, Range, StoredFile, Upload, decode, encode
+from ingest.sinks.lake.names import (
     data_name,
     entry_path,
     entry_sequence,

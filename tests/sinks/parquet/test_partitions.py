@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from lake import Lake, delivery, numbers
 
 from ingest.errors import ConfigError
-from ingest.sinks.parquet import hive
-from ingest.sinks.parquet.partition_by import parse, parse_all
-from ingest.sinks.parquet.reading import open_dataset
+from ingest.sinks.lake import hive
+from ingest.sinks.lake.partition_by import parse, parse_all
+from ingest.sinks.lake.reading import open_dataset
 
 NASTY = [
     "..",

@@ -13,7 +13,7 @@ from lake import Lake, numbers
 
 from ingest.connectors.testing import Crash
 from ingest.errors import UsageError
-from ingest.sinks.parquet.reading import open_dataset
+from ingest.sinks.lake.reading import open_dataset
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from powercut import PowerCutDisk
 from ingest.connectors import TopicPartition
 from ingest.connectors.testing import Crash
 from ingest.errors import ConnectorError, IdentityMismatch, OutputDamaged, SinkFenced, StorageFailed
-from ingest.sinks.parquet.task import ParquetTask
+from ingest.sinks.lake.task import ParquetTask
 
 EVENTS = TopicPartition("events", 0)
 

@@ -13,9 +13,9 @@ import pytest
 from lake import Lake, delivery, numbers
 
 from ingest.connectors import DeadLetter, Delivery
+from ingest.sinks.lake.pending_files import MAX_OPEN_FILES
+from ingest.sinks.lake.task import ParquetTask
 from ingest.sinks.parquet.open_file import ROW_GROUP_ROWS
-from ingest.sinks.parquet.pending_files import MAX_OPEN_FILES
-from ingest.sinks.parquet.task import ParquetTask
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from s3_server import BUCKET, s3_server
 
 from ingest.connectors.testing import Crash
 from ingest.errors import ConnectorError, OutputDamaged, SystemUnavailable
+from ingest.sinks.lake.reading import check_table, open_dataset
+from ingest.sinks.lake.task import ParquetTask
 from ingest.sinks.parquet.connector import ParquetSink
-from ingest.sinks.parquet.reading import check_table, open_dataset
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.task import ParquetTask
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from lake import Lake, delivery, numbers
 
 from ingest.errors import RecordRefused
-from ingest.sinks.parquet.reading import open_dataset
+from ingest.sinks.lake.reading import open_dataset
 
 
 @pytest.fixture

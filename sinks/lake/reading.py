@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from ingest.environment import Environment
 from ingest.errors import OutputDamaged, UsageError
 from ingest.formats.schema import merge
-from ingest.sinks.parquet import hive
-from ingest.sinks.parquet.checking import Finding, check_table
-from ingest.sinks.parquet.ledger import ledgers
-from ingest.sinks.parquet.manifest import DataFile, Entry
-from ingest.sinks.parquet.partition_by import parse_all
-from ingest.sinks.parquet.partition_values import value_types
-from ingest.sinks.parquet.store import Store
-from ingest.sinks.parquet.target import open_store
+from ingest.sinks.lake import hive
+from ingest.sinks.lake.checking import Finding, check_table
+from ingest.sinks.lake.ledger import ledgers
+from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.partition_by import parse_all
+from ingest.sinks.lake.partition_values import value_types
+from ingest.sinks.lake.store import Store
+from ingest.sinks.lake.target import open_store
 
 __all__ = ["Finding", "check_table", "committed_files", "open_dataset"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ingest.connectors import DeadLetter, Delivery, TopicPartition
 from ingest.errors import IdentityMismatch
-from ingest.sinks.parquet.manifest import Range
+from ingest.sinks.lake.manifest import Range
 
 MAX_DEAD = 50_000
 """Dead letters are named in memory and in the manifest: so many make a commit due."""

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ingest.environment import Environment
 from ingest.errors import ConfigError, MissingDependency
-from ingest.sinks.parquet.store import Store
+from ingest.sinks.lake.store import Store
 
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
@@ -40,17 +40,17 @@ def open_store(
     """The store at ``url``; a path without a scheme is relative to ``base_folder``. Reaches nothing yet."""
     scheme, path = _parted(url)
     if scheme in _LOCAL:
-        from ingest.sinks.parquet.store_local import LocalStore
+        from ingest.sinks.lake.store_local import LocalStore
 
         base_folder = base_folder.absolute()
         root = Path(os.path.normpath(base_folder / Path(path).expanduser()))
         return LocalStore(root, environment.disk, base_folder=base_folder, single_writer=single_writer)
     filesystem, root_path = _fsspec(url, scheme, storage_options or {})
     if scheme in _S3:
-        from ingest.sinks.parquet.store_s3 import S3Store
+        from ingest.sinks.lake.store_s3 import S3Store
 
         return S3Store(filesystem, root_path)
-    from ingest.sinks.parquet.store_renaming import RenamingStore
+    from ingest.sinks.lake.store_renaming import RenamingStore
 
     return RenamingStore(filesystem, root_path, scheme)
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ingest.errors import SystemUnavailable
-from ingest.sinks.parquet.manifest import StoredFile
-from ingest.sinks.parquet.names import LEDGERS, SUFFIX, is_temporary_of, temporary_name
-from ingest.sinks.parquet.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.manifest import StoredFile
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_temporary_of, temporary_name
+from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _ONE_AT_A_TIME = threading.Lock()
 """``memory://`` is shared by the threads of a process; look and write is one step there."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from ingest.connectors import SinkContext
 from ingest.errors import IdentityMismatch, SinkFenced
 from ingest.failpoints import FailPoints
-from ingest.sinks.parquet.ledger import Ledger
-from ingest.sinks.parquet.manifest import DataFile, Entry
-from ingest.sinks.parquet.store import Store
+from ingest.sinks.lake.ledger import Ledger
+from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.store import Store
 
 
 @dataclass(frozen=True, slots=True)

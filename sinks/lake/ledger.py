@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.errors import OutputDamaged, SinkFenced
-from ingest.sinks.parquet import manifest
-from ingest.sinks.parquet.manifest import Entry
-from ingest.sinks.parquet.names import LEDGERS, entry_path, entry_sequence, ledger_folder
-from ingest.sinks.parquet.store import Store
+from ingest.sinks.lake import manifest
+from ingest.sinks.lake.manifest import Entry
+from ingest.sinks.lake.names import LEDGERS, entry_path, entry_sequence, ledger_folder
+from ingest.sinks.lake.store import Store
 
 
 class Ledger:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ingest.errors import ConnectorError, SystemUnavailable
-from ingest.sinks.parquet.manifest import StoredFile, Upload
-from ingest.sinks.parquet.names import LEDGERS, SUFFIX, is_data_of
-from ingest.sinks.parquet.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.manifest import StoredFile, Upload
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_data_of
+from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 PART_BYTES = 8 * 1024 * 1024
 """S3 takes parts from 5 MiB on (the last may be smaller), and 10 000 of them: files of up to 80 GB."""

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from ingest.connectors import Commit, Delivery, SinkContext, SinkTask, Standing
 from ingest.errors import ConnectorError, SinkFenced
-from ingest.sinks.parquet.ledger import Ledger
-from ingest.sinks.parquet.manifest import DataFile, Entry
-from ingest.sinks.parquet.names import owner_name
-from ingest.sinks.parquet.partition_by import parse_all
-from ingest.sinks.parquet.pending import MAX_DEAD, Pending
-from ingest.sinks.parquet.pending_files import PendingFiles
-from ingest.sinks.parquet.placing import Placing
-from ingest.sinks.parquet.recovery import next_entry, publish, take_over
+from ingest.sinks.lake.ledger import Ledger
+from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.names import owner_name
+from ingest.sinks.lake.partition_by import parse_all
+from ingest.sinks.lake.pending import MAX_DEAD, Pending
+from ingest.sinks.lake.pending_files import PendingFiles
+from ingest.sinks.lake.placing import Placing
+from ingest.sinks.lake.recovery import next_entry, publish, take_over
+from ingest.sinks.lake.target import open_store
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.target import open_store
 
 
 class ParquetTask(SinkTask):

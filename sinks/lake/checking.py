@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 from ingest.connectors import TopicPartition
 from ingest.environment import Environment
 from ingest.errors import IngestError, OutputDamaged, UsageError
-from ingest.sinks.parquet.ledger import Ledger, ledgers
-from ingest.sinks.parquet.manifest import DataFile, Entry
-from ingest.sinks.parquet.names import entry_path, is_data_of
-from ingest.sinks.parquet.store import Store
-from ingest.sinks.parquet.target import open_store
+from ingest.sinks.lake.ledger import Ledger, ledgers
+from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.names import entry_path, is_data_of
+from ingest.sinks.lake.store import Store
+from ingest.sinks.lake.target import open_store
 
 _READ_BYTES = 4 * 1024 * 1024
 

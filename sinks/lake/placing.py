@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from ingest.connectors import DeadLetter, Records
 from ingest.errors import ConfigError, ConnectorError, RecordRefused
-from ingest.sinks.parquet.partition_by import PartitionField
-from ingest.sinks.parquet.partition_values import Folders, folders
-from ingest.sinks.parquet.topic_columns import Refusal, TopicColumns
+from ingest.sinks.lake.partition_by import PartitionField
+from ingest.sinks.lake.partition_values import Folders, folders
+from ingest.sinks.lake.topic_columns import Refusal, TopicColumns
 
 
 @dataclass(frozen=True, slots=True)

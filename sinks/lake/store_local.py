@@ -16,9 +16,9 @@ from typing import Any
 from ingest.disk import Disk
 from ingest.errors import ConfigError
 from ingest.log.storage_failure import storage
-from ingest.sinks.parquet.manifest import StoredFile
-from ingest.sinks.parquet.names import LEDGERS, SUFFIX, is_temporary_of, ledger_folder, temporary_name
-from ingest.sinks.parquet.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.manifest import StoredFile
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_temporary_of, ledger_folder, temporary_name
+from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 

@@ -12,8 +12,8 @@ from pyarrow import types as t
 
 from ingest.connectors import Records
 from ingest.errors import ConfigError
-from ingest.sinks.parquet import hive
-from ingest.sinks.parquet.partition_by import PartitionField
+from ingest.sinks.lake import hive
+from ingest.sinks.lake.partition_by import PartitionField
 
 _FORMS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 _CUT_TYPES = {"year": pa.int32(), "month": pa.string(), "day": pa.date32(), "hour": pa.string()}

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ingest.connectors import Records
 from ingest.formats.casting import cast_value
 from ingest.formats.schema import merge
-from ingest.sinks.parquet.storable import Storable, repeated_name, storable
+from ingest.sinks.lake.storable import Storable, repeated_name, storable
 
 
 @dataclass(frozen=True, slots=True)

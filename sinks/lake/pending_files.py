@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.failpoints import FailPoints
-from ingest.sinks.parquet.manifest import DataFile
-from ingest.sinks.parquet.names import data_name
+from ingest.sinks.lake.manifest import DataFile
+from ingest.sinks.lake.names import data_name
+from ingest.sinks.lake.partition_values import Folders
+from ingest.sinks.lake.stage import Stage
+from ingest.sinks.lake.store import Draft, Store
 from ingest.sinks.parquet.open_file import FileKey, OpenFile, WriterOptions
-from ingest.sinks.parquet.partition_values import Folders
 from ingest.sinks.parquet.settings import ParquetSettings
-from ingest.sinks.parquet.stage import Stage
-from ingest.sinks.parquet.store import Draft, Store
 
 MAX_OPEN_FILES = 128
 """Files with a descriptor at the same time."""

@@ -14,7 +14,7 @@ from typing import Any
 import crc32c
 
 from ingest.errors import OutputDamaged
-from ingest.sinks.parquet.manifest import StoredFile
+from ingest.sinks.lake.manifest import StoredFile
 
 
 class Draft(ABC):
