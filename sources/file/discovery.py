@@ -6,11 +6,19 @@ import fnmatch
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _MAGIC = re.compile(r"[*?\[]")
+_LEDGERS = "_ingest"
+_OURS = {
+    "meta.properties": "the data of a hub",
+    "partition.metadata": "the data of a hub",
+    _LEDGERS: "a table that a sink writes",
+}
+"""What a folder holds that is no input: a wildcard that took it in would feed a pipeline its own output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,10 @@ class Discovered:
 
 class Globs:
     """Paths and exclusions of a source. Folders are read anew on each call; links to folders are followed,
-    each folder once, so a loop of links ends."""
+    each folder once, so a loop of links ends.
+
+    Wildcards do not enter the folders of hubs and of sinks' tables; only a path that names one does.
+    """
 
     def __init__(self, paths: Sequence[str], exclude: Sequence[str], base_folder: Path) -> None:
         self._patterns = [_absolute(path, base_folder) for path in paths]
@@ -51,10 +62,8 @@ class Globs:
         """Folders that hold all that can match, and whether what lies below them matters, too."""
         roots: dict[str, bool] = {}
         for pattern in self._patterns:
-            parts = Path(pattern).parts
-            fixed = next((i for i, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
-            root = str(Path(*parts[:fixed]))
-            roots[root] = roots.get(root, False) or len(parts) - fixed > 1
+            root, deep = _root(pattern)
+            roots[root] = roots.get(root, False) or deep
         return roots
 
     def discover(self) -> Discovered:
@@ -63,7 +72,7 @@ class Globs:
         for pattern in self._patterns:
             literal = not _MAGIC.search(pattern)
             parts = Path(pattern).parts
-            for path in _Walk(discovered.troubles).expand(parts[0], parts[1:]):
+            for path in _Walk(discovered, _root(pattern)[0]).expand(parts[0], parts[1:]):
                 if not self._is_excluded(path):
                     _look(path, discovered, literal)
         return discovered
@@ -76,6 +85,13 @@ class Globs:
 
 def _absolute(path: str, base_folder: Path) -> str:
     return os.path.normpath(os.path.join(os.path.abspath(base_folder), os.path.expanduser(path)))
+
+
+def _root(pattern: str) -> tuple[str, bool]:
+    """The folder that is named without a wildcard, and whether more than its own entries can match."""
+    parts = Path(pattern).parts
+    fixed = next((place for place, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+    return str(Path(*parts[:fixed])), len(parts) - fixed > 1
 
 
 def _exclusion(pattern: str, base_folder: Path) -> tuple[re.Pattern[str], bool]:
@@ -112,8 +128,9 @@ def _rank(path: str) -> tuple[bool, str]:
 class _Walk:
     """The expansion of one pattern."""
 
-    def __init__(self, troubles: dict[str, str]) -> None:
-        self._troubles = troubles
+    def __init__(self, discovered: Discovered, root: str) -> None:
+        self._discovered = discovered
+        self._root = root
         self._visited: set[tuple[int, int, int]] = set()
 
     def expand(self, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
@@ -136,13 +153,17 @@ class _Walk:
             yield path
 
     def _below(self, folder: str, rest: tuple[str, ...]) -> Iterator[str]:
-        if not self._is_new(folder, len(rest)):
-            return
-        yield from self.expand(folder, rest)
-        for entry in self._entries(folder):
-            # Whether it is a folder at all, `_is_new` finds out.
-            if not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir()):
-                yield from self._below(entry.path, rest)
+        """Real folders first: a file shows under its own name rather than a link's, for exclusions go by name."""
+        folders, links = [folder], deque[str]()
+        while folders or links:
+            here = folders.pop() if folders else links.popleft()
+            if not self._is_new(here, len(rest)):
+                continue
+            yield from self.expand(here, rest)
+            for entry in self._entries(here):
+                # Whether a link leads to a folder at all, `_is_new` finds out.
+                if not entry.name.startswith(".") and (entry.is_symlink() or entry.is_dir()):
+                    (links if entry.is_symlink() else folders).append(entry.path)
 
     def _is_new(self, folder: str, depth: int) -> bool:
         try:
@@ -158,9 +179,14 @@ class _Walk:
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                return list(entries)
+                found = list(entries)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            self._troubles[folder] = error.strerror or str(error)
+            self._discovered.troubles[folder] = error.strerror or str(error)
             return []
+        kind = next((_OURS[entry.name] for entry in found if entry.name in _OURS), None)
+        if kind is not None and folder != self._root:
+            self._discovered.ignored[folder] = f"it holds {kind}; to read it all the same, name it without a wildcard"
+            return []
+        return found if kind is None else [entry for entry in found if entry.name != _LEDGERS]

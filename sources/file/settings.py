@@ -78,7 +78,8 @@ class FileSettings(Settings):
     paths: list[str] = Field(
         min_length=1,
         description="Files, as globs: `*`, `?`, `[a-z]`, and `**` for any number of folders. Symbolic links are "
-        "followed, the same file is read once whatever its names.",
+        "followed, the same file is read once whatever its names. Wildcards pass over the data folders of hubs and "
+        "the tables that sinks write.",
     )
     exclude: list[str] = Field(
         default_factory=list,

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from tailing import Tail, append
 
+from ingest.environment import Environment
 from ingest.errors import ConnectorError
+from ingest.failpoints import FailPoints
+from ingest.hub.embedded import EmbeddedHub
 from ingest.sources.file.connector import FileSettings, FileSource
 from ingest.sources.file.discovery import Globs
 
@@ -19,6 +22,10 @@ from ingest.sources.file.discovery import Globs
 def names(folder: Path, *paths: str, exclude: tuple[str, ...] = ()) -> list[str]:
     discovered = Globs(list(paths), list(exclude), folder).discover()
     return sorted(os.path.relpath(found.path, folder) for found in discovered.files.values())
+
+
+def quiet() -> Environment:
+    return Environment(fail=FailPoints())
 
 
 @pytest.fixture
@@ -52,6 +59,52 @@ def test_a_loop_of_links_ends(tree: Path) -> None:
     (tree / "one" / "again").symlink_to(tree)
     (tree / "self").symlink_to("self")
     assert names(tree, "**/*.log") == ["[1].log", "a.log", "one/a.log", "one/two/b.log"]
+
+
+def test_a_folder_shows_under_its_own_name_whatever_links_lead_to_it(tree: Path) -> None:
+    for link in ("0", "one/0", "zz"):
+        (tree / link).symlink_to(tree / "one" / "two")
+    assert names(tree, "**/b.log") == ["one/two/b.log"]
+    assert names(tree, "**/b.log", exclude=("*/zz/*", "*/0/*")) == ["one/two/b.log"]
+
+
+def test_links_to_each_other_and_wildcards_in_a_row_end(tree: Path) -> None:
+    (tree / "one" / "up").symlink_to("..")
+    (tree / "back").symlink_to("one/up/one/up")
+    assert names(tree, "**/**/*.log") == names(tree, "**/*.log") == ["[1].log", "a.log", "one/a.log", "one/two/b.log"]
+
+
+def test_wildcards_pass_over_the_data_of_a_hub(tree: Path) -> None:
+    EmbeddedHub.open(tree / "one" / "data", quiet()).close()
+    segments = list((tree / "one" / "data").glob("*/*.log"))
+    assert segments, "this hub has segments, which end in .log as log files do"
+    before = ["[1].log", "a.log", "one/a.log", "one/two/b.log"]
+    assert names(tree, "**/*.log") == before
+    assert names(tree, "one/data/*/*.log") == []
+    assert names(tree, "one/*/*.log") == ["one/two/b.log"]
+    assert names(tree, str(segments[0])) == [str(segments[0].relative_to(tree))]
+    (tree / "link").symlink_to(segments[0].parent)
+    assert names(tree, "**/*.log") == before
+
+
+def test_wildcards_pass_over_a_table_that_a_sink_writes(tree: Path) -> None:
+    for name in ("lake/t/rows.log", "lake/t/_ingest/p~s/1.log", "lake/t/day=1/more.log"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    assert names(tree, "**/*.log") == ["[1].log", "a.log", "one/a.log", "one/two/b.log"]
+    assert names(tree, "lake/t/**/*.log") == ["lake/t/day=1/more.log", "lake/t/rows.log"]
+    assert names(tree, "lake/t/*/*/*.log") == []
+
+
+def test_a_folder_that_is_passed_over_is_told_once(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
+    EmbeddedHub.open(tmp_path / "data", quiet()).close()
+    append(tmp_path / "x.log", "one")
+    tail = new_tail("**/*.log")
+    assert tail.settle(1_000) == ["one"]
+    assert tail.reports == [
+        f"{tmp_path}/data is left alone: it holds the data of a hub; to read it all the same, name it without a "
+        "wildcard"
+    ]
 
 
 def test_watched_folders(tmp_path: Path) -> None:
