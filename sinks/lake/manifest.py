@@ -73,9 +73,13 @@ class Entry:
     ``kind`` ``open`` says only that a writer took over; then ``commit`` and ``commit_sequence`` name the last
     commit before it (0: none). ``retires`` are paths of earlier commits that this one replaces. ``partition_by``
     is the setting of that name, ``schemas`` maps each topic to all columns that its values ever had.
+
+    Compactions count entries of their own: ``compact`` says that ``files`` stand for ``retires``, and ``vacuum``
+    that hidden files of the entries up to ``vacuumed`` are removed. In both, ``commit`` and ``commit_sequence``
+    name the sink's last commit that was seen.
     """
 
-    kind: Literal["open", "commit"]
+    kind: Literal["open", "commit", "compact", "vacuum"]
     sequence: int
     writer: str
     epoch: int
@@ -93,6 +97,7 @@ class Entry:
     dead: Sequence[DeadLetter] = ()
     schemas: Mapping[str, pa.Schema] = field(default_factory=dict)
     partition_by: Sequence[str] = ()
+    vacuumed: int = 0
 
     def as_commit(self) -> Commit:
         """What is told to the runtime."""
@@ -136,16 +141,22 @@ def _document(entry: Entry) -> dict[str, Any]:
     document |= {name: getattr(entry, name) for name in _PLAIN}
     if entry.kind == "open":
         return document
-    return document | {
-        "topic_ids": dict(entry.topic_ids),
+    if entry.kind == "vacuum":
+        return document | {"vacuumed": entry.vacuumed}
+    document |= {
         "rows": sum(file.rows for file in entry.files),
-        "ranges": [[item.topic, item.partition, item.start, item.end] for item in entry.ranges],
-        "offsets": [[place.topic, place.partition, offset] for place, offset in entry.offsets.items()],
         "files": [_file_document(file) for file in entry.files],
         "retires": list(entry.retires),
-        "dead": [[getattr(letter, name) for name in _LETTER] for letter in entry.dead],
-        "schemas": {topic: _schema_document(schema) for topic, schema in entry.schemas.items()},
         "partition_by": list(entry.partition_by),
+    }
+    if entry.kind == "compact":
+        return document
+    return document | {
+        "topic_ids": dict(entry.topic_ids),
+        "ranges": [[item.topic, item.partition, item.start, item.end] for item in entry.ranges],
+        "offsets": [[place.topic, place.partition, offset] for place, offset in entry.offsets.items()],
+        "dead": [[getattr(letter, name) for name in _LETTER] for letter in entry.dead],
+        "schemas": {topic: schema_document(schema) for topic, schema in entry.schemas.items()},
     }
 
 
@@ -168,16 +179,22 @@ def _entry(document: Mapping[str, Any]) -> Entry:
     plain = {name: document[name] for name in _PLAIN}
     if document["kind"] == "open":
         return Entry(**plain)
+    if document["kind"] == "vacuum":
+        return Entry(**plain, vacuumed=document["vacuumed"])
+    plain |= {
+        "files": tuple(_file(item) for item in document["files"]),
+        "retires": tuple(document["retires"]),
+        "partition_by": tuple(document["partition_by"]),
+    }
+    if document["kind"] == "compact":
+        return Entry(**plain)
     return Entry(
         **plain,
         topic_ids=document["topic_ids"],
         ranges=tuple(Range(*item) for item in document["ranges"]),
         offsets={TopicPartition(topic, partition): offset for topic, partition, offset in document["offsets"]},
-        files=tuple(_file(item) for item in document["files"]),
-        retires=tuple(document["retires"]),
         dead=tuple(DeadLetter(*item) for item in document["dead"]),
-        schemas={topic: _schema(item) for topic, item in document["schemas"].items()},
-        partition_by=tuple(document["partition_by"]),
+        schemas={topic: read_schema(item) for topic, item in document["schemas"].items()},
     )
 
 
@@ -210,7 +227,7 @@ def _file(item: Mapping[str, Any]) -> DataFile:
     return DataFile(stored, item["rows"], item["topic"], item["partition"], item["first_offset"], item["last_offset"])
 
 
-def _schema_document(schema: pa.Schema) -> dict[str, Any]:
+def schema_document(schema: pa.Schema) -> dict[str, Any]:
     """``arrow`` is what programs read; ``columns`` is for people."""
     return {
         "columns": {field.name: str(field.type) for field in schema},
@@ -218,5 +235,6 @@ def _schema_document(schema: pa.Schema) -> dict[str, Any]:
     }
 
 
-def _schema(item: Mapping[str, Any]) -> pa.Schema:
+def read_schema(item: Mapping[str, Any]) -> pa.Schema:
+    """What ``schema_document`` wrote."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(item["arrow"])))

@@ -16,6 +16,11 @@ LEDGERS = "_ingest"
 GROUP = 1000
 """Manifests in one folder, so that the last of millions is found by two short listings."""
 
+COMPACTIONS = "compactions"
+"""Below a sink's manifests, those of what merges its files: a writer of its own, named ``<sink>/compactions``."""
+
+_DATA_PARTS = 6
+_COMPACTED_PARTS = 7
 _OWNER_PART = 48
 _TOPIC_PART = 80
 
@@ -29,6 +34,24 @@ def data_name(owner: str, topic: str, partition: int, commit: int, number: int) 
     """The ``number``-th file of a commit; names sort as commits do within a partition of a topic."""
     parts = (owner, _part(topic, _TOPIC_PART), str(partition), f"{commit:012d}", f"{number:05d}")
     return SEPARATOR.join(parts) + SUFFIX
+
+
+def compacted_name(first: str, sequence: int) -> str:
+    """The file that compaction number ``sequence`` makes of several, the first of which has the path ``first``:
+    it sorts where that one did."""
+    stem = first.rpartition("/")[2].removesuffix(SUFFIX)
+    return SEPARATOR.join([*stem.split(SEPARATOR)[:_DATA_PARTS], f"{sequence:012d}"]) + SUFFIX
+
+
+def hidden_path(path: str) -> str:
+    """Where a file lies that was merged into another: beside its place, and unseen by who looks for data files."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.old"
+
+
+def compactions_of(owner: str) -> str:
+    """The writer that merges files of the sink ``owner``."""
+    return f"{owner}/{COMPACTIONS}"
 
 
 def ledger_folder(owner: str) -> str:
@@ -53,13 +76,19 @@ def temporary_name(name: str, writer: str) -> str:
 
 
 def is_temporary_of(owner: str, name: str) -> bool:
-    """Whether a name is one that ``temporary_name`` made for a data file of this sink."""
-    return name.startswith(f".{owner}{SEPARATOR}") and name.endswith(".tmp")
+    """Whether a name is one that ``temporary_name`` made for a data file of this writer."""
+    return name.startswith(".") and name.endswith(".tmp") and _is_of(owner, name[1:])
 
 
 def is_data_of(owner: str, name: str) -> bool:
-    """Whether a name is one that ``data_name`` made for this sink."""
-    return name.startswith(f"{owner}{SEPARATOR}") and name.endswith(SUFFIX)
+    """Whether a name is one that ``data_name`` (or ``compacted_name``, for compactions) made for this writer."""
+    return name.endswith(SUFFIX) and _is_of(owner, name)
+
+
+def _is_of(owner: str, name: str) -> bool:
+    sink, _, compaction = owner.partition("/")
+    parts = _COMPACTED_PARTS if compaction else _DATA_PARTS
+    return name.startswith(f"{sink}{SEPARATOR}") and name.count(SEPARATOR) == parts - 1
 
 
 def _part(text: str, limit: int) -> str:

@@ -101,7 +101,16 @@ class Store(ABC):
 
     @abstractmethod
     def settle_published(self, files: Sequence[StoredFile]) -> None:
-        """On return what ``publish`` did survives a power cut."""
+        """On return what ``publish`` and ``hide`` did at these paths survives a power cut."""
+
+    @abstractmethod
+    def hide(self, path: str) -> None:
+        """Moves the visible file at ``path``, if there is one, to its ``hidden_path``. To be called again after
+        a crash; ``settle_published`` makes it durable. At no time is the content nowhere."""
+
+    @abstractmethod
+    def remove(self, paths: Sequence[str]) -> None:
+        """Removes files; what is gone already is no error."""
 
     @abstractmethod
     def put_if_absent(self, path: str, content: bytes, writer: str) -> bool:

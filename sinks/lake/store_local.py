@@ -17,7 +17,7 @@ from ingest.disk import Disk
 from ingest.errors import ConfigError
 from ingest.log.storage_failure import storage
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_temporary_of, ledger_folder, temporary_name
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_temporary_of, ledger_folder, temporary_name
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
@@ -104,6 +104,15 @@ class LocalStore(Store):
     def settle_published(self, files: Sequence[StoredFile]) -> None:
         self._sync_folders({self._full(file.path).parent for file in files})
 
+    def hide(self, path: str) -> None:
+        with storage(self._full(path), "rename"), contextlib.suppress(FileNotFoundError):
+            self._disk.replace(self._full(path), self._full(hidden_path(path)))
+
+    def remove(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            with storage(self._full(path), "remove"), contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(self._full(path))
+
     def put_if_absent(self, path: str, content: bytes, writer: str) -> bool:
         target = self._full(path)
         beside = self._full(f"{target.parent.parent.relative_to(self._root)}/{temporary_name(target.name, writer)}")
@@ -120,7 +129,7 @@ class LocalStore(Store):
         return absent
 
     def settle_folder(self, folder: str) -> None:
-        if self._full(folder).is_dir():
+        if self._is_folder(self._full(folder)):
             self._sync_folders({self._full(folder)})
 
     def read(self, path: str) -> bytes | None:
@@ -153,9 +162,7 @@ class LocalStore(Store):
         return found + [f"{folder}/{name}" for name in self.names(folder) if name.endswith(".tmp")]
 
     def remove_strays(self, strays: Sequence[Any]) -> None:
-        for path in strays:
-            with storage(self._full(path), "remove"), contextlib.suppress(FileNotFoundError):
-                self._disk.unlink(self._full(path))
+        self.remove(strays)
 
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import LocalFileSystem
@@ -175,7 +182,7 @@ class LocalStore(Store):
 
     def _make_folder(self, folder: Path) -> None:
         """Makes what is missing; above the table each folder's name is durable before it is used."""
-        if folder in self._settled or folder.is_dir():
+        if folder in self._settled or self._is_folder(folder):
             return
         with storage(folder, "make the folder"):
             missing_above = [path for path in (self._root, *self._root.parents) if not path.exists()]
@@ -183,6 +190,10 @@ class LocalStore(Store):
                 path.mkdir(exist_ok=True)
                 self._disk.sync_folder(path.parent)
             folder.mkdir(parents=True, exist_ok=True)
+
+    def _is_folder(self, path: Path) -> bool:
+        with storage(path, "look at"):
+            return path.is_dir()
 
     def _sync_folders(self, folders: set[Path]) -> None:
         for folder in sorted(folders):

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ingest.errors import SystemUnavailable
+from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_temporary_of, temporary_name
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_temporary_of, temporary_name
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -26,6 +26,9 @@ def answering(what: str) -> Iterator[None]:
     """What the file system of another machine refuses may be another matter in a minute."""
     try:
         yield
+    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        hint = "give this user the right to write there, or name another folder"
+        raise ConnectorError(f"{what}: {error}", hint=hint, path=what) from error
     except OSError as error:
         raise SystemUnavailable(f"{what}: {error}", path=what) from error
 
@@ -96,6 +99,19 @@ class RenamingStore(Store):
     def settle_published(self, files: Sequence[StoredFile]) -> None:
         return
 
+    def hide(self, path: str) -> None:
+        if self.size_bytes(path) is None:
+            return
+        with answering(self.describe(path)), contextlib.suppress(FileNotFoundError):
+            self._filesystem.mv(self._full(path), self._full(hidden_path(path)))
+        if self.size_bytes(path) is not None:
+            raise SystemUnavailable(f"{self.describe(path)} is still there after it was renamed")
+
+    def remove(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            with answering(self.describe(path)), contextlib.suppress(FileNotFoundError):
+                self._filesystem.rm_file(self._full(path))
+
     def put_if_absent(self, path: str, content: bytes, writer: str) -> bool:
         full_path = self._full(path)
         with _ONE_AT_A_TIME, answering(self.describe(path)):
@@ -142,9 +158,7 @@ class RenamingStore(Store):
         return [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]
 
     def remove_strays(self, strays: Sequence[Any]) -> None:
-        for path in strays:
-            with answering(self.describe(path)), contextlib.suppress(FileNotFoundError):
-                self._filesystem.rm_file(self._full(path))
+        self.remove(strays)
 
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import FSSpecHandler, PyFileSystem

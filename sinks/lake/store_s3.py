@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.lake.manifest import StoredFile, Upload
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, is_data_of
+from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_data_of
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 PART_BYTES = 8 * 1024 * 1024
@@ -118,6 +118,19 @@ class S3Store(Store):
 
     def settle_published(self, files: Sequence[StoredFile]) -> None:
         return
+
+    def hide(self, path: str) -> None:
+        # S3 cannot rename: the bucket copies the object without a byte passing here, then the name goes
+        source = {"Bucket": self._bucket, "Key": self._key(path)}
+        try:
+            self.call("copy_object", hidden_path(path), CopySource=source)
+        except FileNotFoundError:
+            return
+        self.call("delete_object", path)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self.call("delete_object", path)
 
     def put_if_absent(self, path: str, content: bytes, writer: str) -> bool:
         try:
