@@ -8,7 +8,9 @@
     │   ├── UnsupportedBatch           a magic or compression codec that is not spoken here
     │   └── TooLarge                   a size above the limit: refused before memory is taken
     ├── LogError                       the partitioned log
-    │   ├── StorageFailed (Retriable)  the disk refused: full, read-only, permission, I/O
+    │   ├── StorageFailed (Retriable)  the disk refused: an I/O error, too many open files
+    │   │   ├── StorageFull                no room: it may come without anybody's help
+    │   │   └── StorageDenied (Permanent)  read-only, no permission, no such folder, a name that cannot be
     │   ├── FolderLocked               another process owns the data folder
     │   ├── FolderInvalid              not a data folder, or of another version
     │   ├── TopicMissing               no such topic or partition
@@ -33,7 +35,7 @@
     │   └── RecordRefused              a record cannot go on, and dead letters are not allowed
     └── BudgetExhausted                a task failed more often than its retry budget allows
 
-``Retriable`` is a mixin: a loop retries by type and needs no list of cases.
+``Retriable`` and ``Permanent`` are mixins: a loop retries by type and needs no list of cases.
 """
 
 from __future__ import annotations
@@ -57,6 +59,11 @@ class IngestError(Exception):
 
 class Retriable:
     """Mixin: the same call may succeed later, with nothing changed by the caller."""
+
+
+class Permanent:
+    """Mixin: no attempt succeeds before somebody has changed something. A task stops at once, although the error
+    may be ``Retriable``, by which the caller who holds on can go on once that is done."""
 
 
 class ConfigError(IngestError):
@@ -88,10 +95,18 @@ class LogError(IngestError):
 
 
 class StorageFailed(LogError, Retriable):
-    """The disk refused (full, read-only, permission, I/O error); fact ``path`` names the file.
+    """The disk refused; facts: ``path`` names the file, ``errno`` the reason.
 
     Nothing that was readable before is lost; the same call succeeds once the cause is gone.
     """
+
+
+class StorageFull(StorageFailed):
+    """There is no room, or the quota is used up. A run that goes on waits for room, however long."""
+
+
+class StorageDenied(StorageFailed, Permanent):
+    """The disk is read-only, or the path is not to be written: permission, a missing folder, a file for a folder."""
 
 
 class FolderLocked(LogError):

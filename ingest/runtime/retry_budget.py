@@ -27,6 +27,10 @@ class RetryBudget:
             self._failures.popleft()
         if len(self._failures) > self._retry.budget:
             return None
+        return self.pause()
+
+    def pause(self) -> int:
+        """Milliseconds to pause after a failure that does not count: it is waited out."""
         pause = min(self._retry.backoff_ms << min(self._in_a_row, 32), self._retry.max_backoff_ms)
         self._in_a_row += 1
         # between half and all of it, so that tasks that failed together do not come back together

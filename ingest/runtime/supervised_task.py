@@ -7,12 +7,13 @@ starting -> running -> done | stopped | failed
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
 from ingest.environment import Environment
-from ingest.errors import BudgetExhausted, Retriable
+from ingest.errors import BudgetExhausted, Permanent, Retriable, StorageFull
 from ingest.runtime.plan import Retry
 from ingest.runtime.progress import Progress
 from ingest.runtime.retry_budget import RetryBudget
@@ -20,12 +21,18 @@ from ingest.runtime.retry_budget import RetryBudget
 State = Literal["starting", "running", "paused", "retrying", "failed", "stopped", "done"]
 ENDED: frozenset[State] = frozenset({"failed", "stopped", "done"})
 
+FULL_TRIES = 4
+"""So often a run that is to end tries to write to a full disk, within about two seconds."""
+
 Run = Callable[[threading.Event], Literal["done", "stopped"]]
 """One attempt, from open to close: returns soon after the event is set, having committed what is pending."""
 
 
 class SupervisedTask:
-    """Owns the thread. ``name`` is unique within the worker: ``source nginx``, ``sink lake``, ``source db 2``."""
+    """Owns the thread. ``name`` is unique within the worker: ``source nginx``, ``sink lake``, ``source db 2``.
+
+    ``waits_for_room``: a full disk is waited out; else it ends the task after a few tries.
+    """
 
     def __init__(
         self,
@@ -36,6 +43,8 @@ class SupervisedTask:
         environment: Environment,
         changed: threading.Event,
         report: Callable[[str], None],
+        *,
+        waits_for_room: bool = True,
     ) -> None:
         self.name = name
         self.progress = progress
@@ -46,6 +55,9 @@ class SupervisedTask:
         self._budget = RetryBudget(retry, environment.clock, environment.random)
         self._changed = changed
         self._report = report
+        self._full_tries = math.inf if waits_for_room else FULL_TRIES
+        self._full = 0
+        """Attempts in a row that met a full disk."""
         self._lock = threading.Lock()
         self._stop = False
         self._paused = False
@@ -105,6 +117,7 @@ class SupervisedTask:
             except Exception as error:
                 if self.progress.commits > commits:
                     self._budget.succeeded()
+                    self._full = 0
                 self._retry_later(error)
                 continue
             if end == "done":
@@ -125,16 +138,10 @@ class SupervisedTask:
 
     def _retry_later(self, error: Exception) -> None:
         """Pauses after a failure that may pass; raises any other, and the one that is too many."""
-        if not isinstance(error, Retriable):
+        if not isinstance(error, Retriable) or isinstance(error, Permanent):
             raise error
-        pause_ms = self._budget.failed()
         self.progress.last_error = str(error)
-        if pause_ms is None:
-            raise BudgetExhausted(
-                f"{self.name} failed too often, the last time with: {error}",
-                hint="remove the cause and run again; `retry` in the pipeline file sets how often is too often",
-                task=self.name,
-            ) from error
+        pause_ms = self._pause_ms(error)
         self.progress.retries += 1
         self._report(f"{self.name}: {error}; tried again in {pause_ms / 1000:.1f} s")
         self._enter("retrying")
@@ -143,6 +150,23 @@ class SupervisedTask:
                 return
             self._wake.clear()
         self._environment.clock.wait(self._wake, pause_ms)
+
+    def _pause_ms(self, error: Exception) -> int:
+        """How long to pause after ``error``; raises if that was one attempt too many."""
+        if isinstance(error, StorageFull):
+            self._full += 1
+            if self._full >= self._full_tries:
+                raise error
+            return self._budget.pause()
+        self._full = 0
+        pause_ms = self._budget.failed()
+        if pause_ms is None:
+            raise BudgetExhausted(
+                f"{self.name} failed too often, the last time with: {error}",
+                hint="remove the cause and run again; `retry` in the pipeline file sets how often is too often",
+                task=self.name,
+            ) from error
+        return pause_ms
 
     def _enter(self, state: State) -> None:
         self.state = state

@@ -220,7 +220,16 @@ class Worker:
         return self._supervised(f"sink {sink.name}", partial(self._run_sink, sink, progress), sink.retry, progress)
 
     def _supervised(self, name: str, run: Any, retry: Any, progress: Progress) -> SupervisedTask:
-        return SupervisedTask(name, run, retry, progress, self._setting.environment, self._changed, self._report)
+        return SupervisedTask(
+            name,
+            run,
+            retry,
+            progress,
+            self._setting.environment,
+            self._changed,
+            self._report,
+            waits_for_room=not self._until_caught_up,
+        )
 
     def _run_source(
         self,

@@ -7,7 +7,13 @@ import threading
 import pytest
 
 from ingest.environment import Environment
-from ingest.errors import BudgetExhausted, ConnectorError, SystemUnavailable
+from ingest.errors import (
+    BudgetExhausted,
+    ConnectorError,
+    StorageDenied,
+    StorageFull,
+    SystemUnavailable,
+)
 from ingest.runtime.plan import Retry
 from ingest.runtime.progress import Progress
 from ingest.runtime.supervised_task import SupervisedTask
@@ -15,11 +21,18 @@ from ingest.runtime.supervised_task import SupervisedTask
 PATIENCE_MS = 10_000
 
 
-def supervised(run, clock=None, **retry):
+def supervised(run, clock=None, *, waits_for_room=True, **retry):
     environment = Environment(clock=clock) if clock else Environment()
     lines = []
     task = SupervisedTask(
-        "source x", run, Retry(**retry), Progress(environment.clock), environment, threading.Event(), lines.append
+        "source x",
+        run,
+        Retry(**retry),
+        Progress(environment.clock),
+        environment,
+        threading.Event(),
+        lines.append,
+        waits_for_room=waits_for_room,
     )
     task.lines = lines
     return task
@@ -66,6 +79,51 @@ def test_any_other_failure_ends_it_at_once(clock, error):
     assert task.state == "failed"
     assert task.error is error
     assert task.progress.last_error == "bad"
+
+
+def test_what_somebody_must_change_first_is_not_tried_again(clock):
+    error = StorageDenied("cannot write /lake: Permission denied", hint="give the right")
+    task = finished(supervised(failing(error), clock))
+    assert (task.state, task.error, clock.waits) == ("failed", error, [])
+
+
+def test_a_full_disk_is_waited_out_however_long_and_costs_no_budget(clock):
+    attempts = []
+
+    def run(stop):
+        attempts.append(1)
+        if len(attempts) <= 100:
+            raise StorageFull("no space")
+        if len(attempts) <= 102:
+            raise SystemUnavailable("busy")
+        return "done"
+
+    task = finished(supervised(run, clock, budget=2, backoff_ms=200, max_backoff_ms=30_000))
+    assert (task.state, task.progress.retries) == ("done", 102)
+    assert sum(clock.waits) > 20 * 60_000
+    assert max(clock.waits) <= 30_000
+
+
+def test_a_run_that_is_to_end_gives_a_full_disk_up_after_a_few_tries(clock):
+    error = StorageFull("cannot write /lake/x: No space left on device", hint="make room", path="/lake/x")
+    task = finished(supervised(failing(error), clock, waits_for_room=False))
+    assert (task.state, task.error) == ("failed", error)
+    assert len(clock.waits) == 3
+    assert sum(clock.waits) <= 2_000
+
+
+def test_a_full_disk_that_lets_something_through_now_and_then_is_not_given_up(clock):
+    attempts = []
+
+    def run(stop):
+        attempts.append(1)
+        task.progress.committed()
+        if len(attempts) < 30:
+            raise StorageFull("no space")
+        return "done"
+
+    task = supervised(run, clock, waits_for_room=False)
+    assert finished(task).state == "done"
 
 
 def test_stop_interrupts_the_run():
