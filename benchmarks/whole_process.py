@@ -20,10 +20,14 @@ class Run:
     peak_mb: float
 
 
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Installed programs are compiled to bytecode by pip; those of a checkout, by the round that is not counted."""
+
+
 def run_once(command: Sequence[str]) -> Run:
     """Runs ``command``; what it prints goes to stderr of ours only if it fails."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_ENVIRONMENT)
     assert process.stdout is not None
     said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -23,13 +23,22 @@ _PAGES = (
     *(("/static/app.js", 10), ("/static/site.css", 10), ("/images/", 12), ("/api/v1/items/", 8), ("/robots.txt", 1)),
 )
 _REFERERS = (
-    *(("-", 45), ("https://www.example.com/", 25), ("https://search.example.net/?q=shoes", 20)),
+    *(("-", 45), ("https://www.example.com/products/", 25), ("https://search.example.net/?q=shoes", 20)),
     ("https://news.example.org/2026/story", 10),
 )
 _AGENTS = (
-    ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36", 40),
-    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0", 22),
-    ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML) Mobile/15E148", 25),
+    ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36", 15),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/131.0.0.0 Safari/537.36",
+        30,
+    ),
+    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0", 12),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+        "Version/18.1 Mobile/15E148 Safari/604.1",
+        30,
+    ),
     ("curl/8.11.0", 5),
     ("ExampleBot/2.1 (+https://bot.example.com/info)", 8),
 )

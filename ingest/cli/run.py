@@ -47,13 +47,14 @@ def run(
     """
     import sys
 
+    from ingest.cli.arrow_start import start_arrow
     from ingest.cli.progress import ProgressView
     from ingest.environment import Environment
     from ingest.pipelines.loader import load
     from ingest.pipelines.runner import Runner
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    _return_memory_to_the_system()
+    start_arrow()
     pipelines = [_on(load(file), data) for file in files]
     runner = Runner(
         pipelines, Environment(), until_caught_up=until_caught_up, wait_ms=int(wait_s * 1000), report=talk.say
@@ -61,13 +62,6 @@ def run(
     with _signals(runner.stop, talk), ProgressView(talk, runner.status, quiet=quiet) as view:
         outcomes = runner.run(view.tick)
     return _end(talk, runner.status(), outcomes)
-
-
-def _return_memory_to_the_system() -> None:
-    """Arrow's own allocators keep what batches have used once; over a long run that is a third of the memory."""
-    import pyarrow as pa
-
-    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _on(pipeline: Pipeline, data: Path | None) -> Pipeline:
