@@ -38,8 +38,6 @@ assert "pandas" not in sys.modules
 made = Python(Python.Settings(function=sys.argv[1])).apply(batch, {})
 assert "pandas" in sys.modules
 print(made.records[0].columns().column("half").to_pylist())
-made = Python(Python.Settings(function=sys.argv[1])).apply(batch, {})
-print(made.records[0].columns().column("half").to_pylist())
 """
 
 
