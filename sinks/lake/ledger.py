@@ -1,5 +1,5 @@
-"""The numbered manifests of one sink at one table. Put-if-absent of the next number is the commit point, and
-what fences: of two writers one finds the number taken."""
+"""The numbered manifests of one writer at one table: a sink, or its compactions. Put-if-absent of the next
+number is the commit point, and what fences: of two writers one finds the number taken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ingest.errors import OutputDamaged, SinkFenced
 from ingest.sinks.lake import manifest
 from ingest.sinks.lake.manifest import Entry
-from ingest.sinks.lake.names import LEDGERS, entry_path, entry_sequence, ledger_folder
+from ingest.sinks.lake.names import GROUP, LEDGERS, entry_path, entry_sequence, ledger_folder
 from ingest.sinks.lake.store import Store
 
 
@@ -51,16 +51,21 @@ class Ledger:
             return last
         return self.entry(last.commit_sequence) if last.commit_sequence else None
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries in order."""
-        for sequence in self.sequences():
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """All entries in order, or those with a number above ``after``."""
+        for sequence in self.sequences(after):
             yield self.entry(sequence)
 
-    def sequences(self) -> Iterator[int]:
-        """The numbers that are there, in order."""
+    def sequences(self, after: int = 0) -> Iterator[int]:
+        """The numbers that are there above ``after``, in order."""
         for group in self._store.names(ledger_folder(self.owner)):
-            if group.isdigit():
-                yield from sorted(self._sequences(f"{ledger_folder(self.owner)}/{group}"))
+            if group.isdigit() and int(group) >= after // GROUP:
+                found = self._sequences(f"{ledger_folder(self.owner)}/{group}")
+                yield from sorted(sequence for sequence in found if sequence > after)
+
+    def has(self, sequence: int) -> bool:
+        """Whether that number is taken."""
+        return self._store.size_bytes(entry_path(self.owner, sequence)) is not None
 
     def put(self, entry: Entry) -> None:
         """Durable on return. Raises ``SinkFenced`` if another writer has put that number.
@@ -76,7 +81,7 @@ class Ledger:
             return
         raise SinkFenced(
             f"another writer has put {self._store.describe(path)}",
-            hint="another process runs this sink; it goes on, and this one stops",
+            hint="another process does the same work here; it goes on, and this one stops",
             path=self._store.describe(path),
         )
 

@@ -20,6 +20,8 @@ from ingest.connectors import Commit, DeadLetter, TopicPartition
 from ingest.errors import OutputDamaged
 
 VERSION = 1
+DAMAGED = (ValueError, KeyError, TypeError, pa.ArrowException)
+"""What reading a document raises that is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +115,14 @@ class Entry:
 
 def encode(entry: Entry) -> bytes:
     """The two lines."""
-    body = orjson.dumps(_document(entry))
-    return body + b"\n" + orjson.dumps({"crc32c": f"{crc32c.crc32c(body):08x}"}) + b"\n"
+    return seal(_document(entry))
 
 
 def decode(content: bytes, path: str) -> Entry:
     """Raises ``OutputDamaged`` if the bytes are not a whole manifest of a version that is known here."""
-    body, _, check = content.partition(b"\n")
     try:
-        expected = orjson.loads(check)["crc32c"]
-        if expected != f"{crc32c.crc32c(body):08x}":
-            raise ValueError("its checksum does not match")
-        document = orjson.loads(body)
-        if document["version"] != VERSION:
-            raise ValueError(f"its version is {document['version']}, and {VERSION} is known here")
-        return _entry(document)
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        return _entry(unseal(content))
+    except DAMAGED as error:
         raise OutputDamaged(
             f"the manifest {path} cannot be read: {error}",
             hint="restore it from a copy; see: ingest check",
@@ -136,9 +130,26 @@ def decode(content: bytes, path: str) -> Entry:
         ) from error
 
 
+def seal(document: Mapping[str, Any]) -> bytes:
+    """A document and its checksum, a line each."""
+    body = orjson.dumps({"version": VERSION, **document})
+    return body + b"\n" + orjson.dumps({"crc32c": f"{crc32c.crc32c(body):08x}"}) + b"\n"
+
+
+def unseal(content: bytes) -> dict[str, Any]:
+    """Raises one of ``DAMAGED`` if the bytes are not whole, or of a version that is not known here."""
+    body, _, check = content.partition(b"\n")
+    expected = orjson.loads(check)["crc32c"]
+    if expected != f"{crc32c.crc32c(body):08x}":
+        raise ValueError("its checksum does not match")
+    document: dict[str, Any] = orjson.loads(body)
+    if document["version"] != VERSION:
+        raise ValueError(f"its version is {document['version']}, and {VERSION} is known here")
+    return document
+
+
 def _document(entry: Entry) -> dict[str, Any]:
-    document: dict[str, Any] = {"version": VERSION}
-    document |= {name: getattr(entry, name) for name in _PLAIN}
+    document: dict[str, Any] = {name: getattr(entry, name) for name in _PLAIN}
     if entry.kind == "open":
         return document
     if entry.kind == "vacuum":

@@ -70,6 +70,25 @@ def entry_sequence(name: str) -> int | None:
     return int(digits) if len(digits) == 20 and digits.isdigit() and dot and suffix == "json" else None
 
 
+def checkpoint_folder(owner: str) -> str:
+    """Where the sums of a sink's manifests lie."""
+    return f"{ledger_folder(owner)}/checkpoints"
+
+
+def checkpoint_name(sequence: int, compaction: int) -> str:
+    """The sum of the sink's manifests and its compactions' up to these numbers."""
+    return f"{sequence:020d}-{compaction:020d}.json"
+
+
+def checkpoint_numbers(name: str) -> tuple[int, int] | None:
+    """What ``checkpoint_name`` was made from; None if it was not."""
+    stem, dot, suffix = name.partition(".")
+    sequence, _, compaction = stem.partition("-")
+    if not dot or suffix != "json" or not (sequence.isdigit() and compaction.isdigit()):
+        return None
+    return int(sequence), int(compaction)
+
+
 def temporary_name(name: str, writer: str) -> str:
     """Beside the final name, hidden, and not ending as data files do."""
     return f".{name}.{writer}.tmp"

@@ -13,68 +13,46 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ingest.environment import Environment
-from ingest.errors import OutputDamaged, UsageError
+from ingest.errors import UsageError
 from ingest.formats.schema import merge
 from ingest.sinks.lake import hive
 from ingest.sinks.lake.checking import Finding, check_table
+from ingest.sinks.lake.checkpoint import look
+from ingest.sinks.lake.following import following
 from ingest.sinks.lake.ledger import ledgers
-from ingest.sinks.lake.manifest import DataFile, Entry
 from ingest.sinks.lake.partition_by import parse_all
 from ingest.sinks.lake.partition_values import value_types
 from ingest.sinks.lake.store import Store
+from ingest.sinks.lake.table_view import TableView
 from ingest.sinks.lake.target import open_store
 
-__all__ = ["Finding", "check_table", "committed_files", "open_dataset"]
+__all__ = ["Finding", "check_table", "open_dataset"]
 
 
 def open_dataset(url: str, base_folder: Path, storage_options: Mapping[str, Any] | None = None) -> ds.Dataset:
     """All rows of a table, with one schema and the partition values as typed columns.
 
-    The files of a commit that is not yet visible as a whole are left out. Reads no data; raises ``UsageError``
+    The files of a commit that is not yet visible as a whole are left out. Files that are merged while the dataset
+    is used are still read, as long as compaction keeps them hidden. Reads no data; raises ``UsageError``
     if nothing is there, or if columns of one name cannot be read as one type.
     """
     if "://" not in url and (base_folder / url).is_file():
         return ds.dataset(base_folder / url, format="parquet")
     store = open_store(url, base_folder, Environment(), storage_options=storage_options, single_writer=True)
-    found = [list(ledger.entries()) for ledger in ledgers(store)]
-    if any(entry.kind == "commit" for entries in found for entry in entries):
-        return _by_manifest(store, found)
-    return _by_looking(store, url)
+    views = [view for view in (look(store, ledger.owner) for ledger in ledgers(store)) if view.commit]
+    return _by_manifest(store, views) if views else _by_looking(store, url)
 
 
-def committed_files(store: Store, entries: Sequence[Entry]) -> list[DataFile]:
-    """The files of one sink's entries that a reader is to see: not those that a later commit replaces, and the
-    last commit's only if all of them are visible."""
-    commits = [entry for entry in entries if entry.kind == "commit"]
-    if commits:
-        missing = [file for file in commits[-1].files if store.size_bytes(file.stored.path) is None]
-        if missing and not any(_may_come(store, file) for file in missing):
-            raise OutputDamaged(
-                f"{missing[0].stored.path} was committed and is gone", hint="see what else is wrong with: ingest check"
-            )
-        if missing:
-            commits.pop()  # being published at this moment, or to be when its sink opens again
-    retired = {path for entry in commits for path in entry.retires}
-    return [file for entry in commits for file in entry.files if file.stored.path not in retired]
-
-
-def _may_come(store: Store, file: DataFile) -> bool:
-    """Whether the file is still there to be published."""
-    stored = file.stored
-    return stored.upload is not None or (bool(stored.temporary) and store.size_bytes(stored.temporary) is not None)
-
-
-def _by_manifest(store: Store, ledgers_entries: Iterable[Sequence[Entry]]) -> ds.Dataset:
+def _by_manifest(store: Store, views: Iterable[TableView]) -> ds.Dataset:
     schema: pa.Schema | None = None
     keys: dict[str, pa.DataType] = {}
     paths: list[str] = []
-    for entries in ledgers_entries:
-        paths += [file.stored.path for file in committed_files(store, entries)]
-        commits = [entry for entry in entries if entry.kind == "commit"]
-        for topic_schema in commits[-1].schemas.values() if commits else ():
+    for view in views:
+        paths += view.files
+        for topic_schema in view.schemas.values():
             schema = _union(schema, topic_schema)
-        for spec in {entry.partition_by for entry in commits}:
-            keys |= value_types(parse_all(list(spec)), schema if schema is not None else pa.schema([]))
+        for partition_by in view.partitionings:
+            keys |= value_types(parse_all(partition_by), schema if schema is not None else pa.schema([]))
     return _dataset(store, paths, schema if schema is not None else pa.schema([]), keys)
 
 
@@ -99,7 +77,7 @@ def _dataset(store: Store, paths: Sequence[str], schema: pa.Schema, keys: Mappin
         index = schema.get_field_index(key)
         schema = schema.remove(index) if index >= 0 else schema
         schema = schema.append(pa.field(key, kind))
-    filesystem, root = store.filesystem()
+    filesystem, root = following(store)
     form = ds.ParquetFileFormat()
     fragments = [
         form.make_fragment(_below(root, path), filesystem, partition_expression=_guarantee(path, keys))
