@@ -26,7 +26,8 @@ from formats import access_log
 
 from ingest.connectors import TIMESTAMP, Delivery, Records, SinkContext
 from ingest.environment import Environment
-from ingest.sinks.lake.task import ParquetTask
+from ingest.sinks.lake.task import LakeTask
+from ingest.sinks.parquet.file_format import ParquetFormat
 from ingest.sinks.parquet.settings import ParquetSettings
 
 DAY_MS = 86_400_000
@@ -55,7 +56,8 @@ def bare(column: pa.StructArray, folder: Path, codec: str, level: int | None) ->
 
 
 def sink(work: list[Delivery], folder: Path, **settings: object) -> None:
-    task = ParquetTask(ParquetSettings.model_validate({"url": str(folder / "lake"), **settings}))
+    parsed = ParquetSettings.model_validate({"url": str(folder / "lake"), **settings})
+    task = LakeTask(parsed, ParquetFormat(parsed))
     task.open(SinkContext("bench", "lake", "hub", {"access": "id"}, 1, folder, Environment()))
     for delivery in work:
         task.put(delivery)

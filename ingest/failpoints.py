@@ -30,7 +30,7 @@ class FailPoints:
 
     @classmethod
     def from_environment(cls) -> FailPoints:
-        """Reads ``INGEST_FAILPOINTS``, for example ``log.append.written*3,parquet.manifest.put``."""
+        """Reads ``INGEST_FAILPOINTS``, for example ``log.append.written*3,lake.manifest.put``."""
         points = cls()
         for item in filter(None, os.environ.get("INGEST_FAILPOINTS", "").split(",")):
             name, _, count = item.partition("*")

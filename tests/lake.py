@@ -16,18 +16,19 @@ from ingest.connectors.testing import SinkContract
 from ingest.disk import Disk, SystemDisk
 from ingest.environment import Environment
 from ingest.failpoints import FailPoints
-from ingest.sinks.lake.task import ParquetTask
+from ingest.sinks.lake.task import LakeTask
+from ingest.sinks.parquet.file_format import ParquetFormat
 from ingest.sinks.parquet.settings import ParquetSettings
 
 FAIL_POINTS = (
-    "parquet.opened",
-    "parquet.strays.removed",
-    "parquet.file.written",
-    "parquet.file.synced",
-    "parquet.manifest.before",
-    "parquet.manifest.put",
-    "parquet.publish.file",
-    "parquet.published",
+    "lake.opened",
+    "lake.strays.removed",
+    "lake.file.written",
+    "lake.file.synced",
+    "lake.manifest.before",
+    "lake.manifest.put",
+    "lake.publish.file",
+    "lake.published",
 )
 HUB = "99999999-9999-9999-9999-999999999999"
 
@@ -79,9 +80,10 @@ class Lake:
 
     def open(
         self, *, epoch: int = 1, tolerate: bool = True, hub_id: str = HUB, pipeline: str = "site", **settings: Any
-    ) -> ParquetTask:
+    ) -> LakeTask:
         """A task that is open; ``task.standing`` is what ``open`` returned."""
-        task = ParquetTask(ParquetSettings(**({"url": "lake"} | self.settings | settings)))
+        parsed = ParquetSettings(**({"url": "lake"} | self.settings | settings))
+        task = LakeTask(parsed, ParquetFormat(parsed))
         environment = Environment(clock=self.clock, disk=self.disk, fail=self.fail)
         context = sink_context(
             self.folder, epoch=epoch, tolerate=tolerate, hub_id=hub_id, pipeline=pipeline, environment=environment
@@ -89,7 +91,7 @@ class Lake:
         task.standing = task.open(context)  # type: ignore[attr-defined]
         return task
 
-    def write(self, task: ParquetTask, start: int, value: pa.Array | list[Any], **columns: Any) -> Commit:
+    def write(self, task: LakeTask, start: int, value: pa.Array | list[Any], **columns: Any) -> Commit:
         """Puts and commits."""
         task.put(delivery(start, value, **columns))
         commit = task.flush(force=True)

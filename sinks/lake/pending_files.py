@@ -1,7 +1,7 @@
 """All files of the commit in the making, within one bound of memory and of open files.
 
-Rows wait in stages (not yet split by folder) and in open files (not yet a row group). When they hold more than
-the bound, the largest files write what waits, as smaller row groups. Where that does not help, because the rows
+Rows wait in stages (not yet split by folder) and in open files (not yet a good piece). When they hold more than
+the bound, the largest files write what waits, in smaller pieces. Where that does not help, because the rows
 are spread over too many files, the commit is due early: thousands of partition values make small files, never
 large memory.
 """
@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.failpoints import FailPoints
+from ingest.sinks.lake.file_format import FileFormat, FileKey
 from ingest.sinks.lake.manifest import DataFile
 from ingest.sinks.lake.names import data_name
+from ingest.sinks.lake.open_file import OpenFile
 from ingest.sinks.lake.partition_values import Folders
+from ingest.sinks.lake.settings import LakeSettings
 from ingest.sinks.lake.stage import Stage
 from ingest.sinks.lake.store import Draft, Store
-from ingest.sinks.parquet.open_file import FileKey, OpenFile, WriterOptions
-from ingest.sinks.parquet.settings import ParquetSettings
 
 MAX_OPEN_FILES = 128
 """Files with a descriptor at the same time."""
@@ -36,7 +37,8 @@ class PendingFiles:
     def __init__(
         self,
         store: Store,
-        settings: ParquetSettings,
+        settings: LakeSettings,
+        file_format: FileFormat,
         fail: FailPoints,
         *,
         owner: str,
@@ -46,12 +48,12 @@ class PendingFiles:
     ) -> None:
         self._store = store
         self._settings = settings
+        self._format = file_format
         self._fail = fail
         self._owner = owner
         self._writer = writer
         self._commit = commit
-        codec = "NONE" if settings.compression == "none" else settings.compression
-        self._options = WriterOptions(codec, settings.compression_level, about | {"commit": commit})
+        self._about = about | {"commit": commit}
         self._schemas: dict[Place, pa.Schema] = {}
         self._stages: dict[Place, Stage] = {}
         self._open: dict[FileKey, OpenFile] = {}
@@ -119,7 +121,7 @@ class PendingFiles:
         self._number += 1
         name = data_name(self._owner, key.topic, key.partition, self._commit, self._number)
         path = f"{key.folder}/{name}".lstrip("/")
-        file = OpenFile(key, schema, self._options, lambda: self._draft(path))
+        file = OpenFile(key, schema, self._format, self._about, lambda: self._draft(path))
         self._open[key] = file
         return file
 

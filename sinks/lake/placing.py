@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ingest.connectors import DeadLetter, Records
 from ingest.errors import ConfigError, ConnectorError, RecordRefused
+from ingest.sinks.lake.file_format import FileFormat
 from ingest.sinks.lake.partition_by import PartitionField
 from ingest.sinks.lake.partition_values import Folders, folders
 from ingest.sinks.lake.topic_columns import Refusal, TopicColumns
@@ -32,10 +33,17 @@ class Placing:
     """Knows the columns of all topics. ``sink`` names the sink in errors."""
 
     def __init__(
-        self, fields: tuple[PartitionField, ...], schemas: Mapping[str, pa.Schema], *, sink: str, tolerate: bool
+        self,
+        fields: tuple[PartitionField, ...],
+        schemas: Mapping[str, pa.Schema],
+        *,
+        sink: str,
+        tolerate: bool,
+        file_format: FileFormat,
     ) -> None:
         self._fields = fields
-        self._topics = {topic: TopicColumns(schema) for topic, schema in schemas.items()}
+        self._topics = {topic: TopicColumns(file_format, schema) for topic, schema in schemas.items()}
+        self._format = file_format
         self._sink = sink
         self._tolerate = tolerate
 
@@ -46,7 +54,7 @@ class Placing:
     def place(self, records: Records) -> Placed:
         """Raises ``RecordRefused`` if a row is refused and none may be, ``ConfigError`` if the folders that are
         asked for cannot be made from these columns at all."""
-        columns = self._topics.setdefault(records.topic, TopicColumns())
+        columns = self._topics.setdefault(records.topic, TopicColumns(self._format))
         if columns.grow(records) and columns.schema is not None:
             self._check_keys(columns.schema)
         fitted = columns.fit(records)

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ingest.connectors import SinkContext
-from ingest.errors import IdentityMismatch, SinkFenced
+from ingest.errors import IdentityMismatch, OutputDamaged, SinkFenced
 from ingest.failpoints import FailPoints
 from ingest.sinks.lake.ledger import Ledger
 from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.replacing import was_replaced
 from ingest.sinks.lake.store import Store
 
 
@@ -36,7 +37,7 @@ def take_over(store: Store, ledger: Ledger, context: SinkContext, writer: str) -
         if last is not None:
             _check(last, store, context)
         if commit is not None:
-            publish(store, commit.files, context.environment.fail)
+            _publish_again(store, ledger, commit, context.environment.fail)
         opened = _opening(context, writer, last, commit)
         try:
             ledger.put(opened)
@@ -46,7 +47,7 @@ def take_over(store: Store, ledger: Ledger, context: SinkContext, writer: str) -
                 raise
             seen = opened.sequence
             continue
-        context.environment.fail.hit("parquet.opened")
+        context.environment.fail.hit("lake.opened")
         _remove_strays(store, ledger, opened, context.environment.fail)
         return TakenOver(commit, opened)
 
@@ -55,9 +56,18 @@ def publish(store: Store, files: Sequence[DataFile], fail: FailPoints) -> None:
     """Makes the files of a commit visible, each whole; to be repeated after a crash."""
     for file in files:
         store.publish(file.stored)
-        fail.hit("parquet.publish.file")
+        fail.hit("lake.publish.file")
     store.settle_published([file.stored for file in files])
-    fail.hit("parquet.published")
+    fail.hit("lake.published")
+
+
+def _publish_again(store: Store, ledger: Ledger, commit: Entry, fail: FailPoints) -> None:
+    """Finishes a commit that may be finished already, and whose files may even have been merged into others."""
+    try:
+        publish(store, commit.files, fail)
+    except OutputDamaged:
+        left = [file for file in commit.files if not was_replaced(store, ledger.owner, file, commit.commit)]
+        publish(store, left, fail)
 
 
 def _check(last: Entry, store: Store, context: SinkContext) -> None:
@@ -98,7 +108,7 @@ def _remove_strays(store: Store, ledger: Ledger, opened: Entry, fail: FailPoints
             hint="another process runs this sink; it goes on, and this one stops",
         )
     store.remove_strays(strays)
-    fail.hit("parquet.strays.removed")
+    fail.hit("lake.strays.removed")
 
 
 def next_entry(opened: Entry, last: Entry) -> Entry:

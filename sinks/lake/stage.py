@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pyarrow as pa
 
+from ingest.sinks.lake.open_file import memory_bytes
 from ingest.sinks.lake.partition_values import Folders
-from ingest.sinks.parquet.open_file import memory_bytes
 
 Part = tuple[pa.RecordBatch, np.ndarray]
 """Rows and their offsets."""

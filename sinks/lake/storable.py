@@ -1,8 +1,8 @@
-"""What of a column Parquet can hold.
+"""What of a column the format of the files can hold.
 
 A type that holds nothing (null, an object without fields, a list of such) is left out until a value gives it a
-type: nothing is lost, for there is no value. A type for which Parquet has no form (unions, calendar intervals) is
-left out too, and rows with a value in it are refused.
+type: nothing is lost, for there is no value. A type for which the format has no form (for Parquet: unions,
+calendar intervals) is left out too, and rows with a value in it are refused.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import types as t
 
 from ingest.formats.widening import is_list, plain
+from ingest.sinks.lake.file_format import FileFormat
 
 _T = TypeVar("_T")
 
@@ -44,16 +45,16 @@ class Storable:
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def storable(schema: pa.Schema) -> Storable:
+def storable(schema: pa.Schema, file_format: FileFormat) -> Storable:
     """Decides once for all batches of a schema."""
     columns: list[int] = []
     refused: dict[int, str] = {}
     pruned: dict[int, pa.DataType] = {}
     for index, field in enumerate(schema):
         kind = plain(field.type)
-        problem = _no_form(kind)
+        problem = _no_form(kind, file_format)
         if problem is not None:
-            refused[index] = f"{field.name}: Parquet has no form for the type {problem}"
+            refused[index] = f"{field.name}: {file_format.name} has no form for the type {problem}"
             continue
         slim = _slim(kind)
         if slim is None:
@@ -75,16 +76,16 @@ def repeated_name(kind: pa.DataType) -> str | None:
     return repeated_name(kind.value_type) if is_list(kind) else None
 
 
-def _no_form(kind: pa.DataType) -> pa.DataType | None:
+def _no_form(kind: pa.DataType, file_format: FileFormat) -> pa.DataType | None:
     """The type inside ``kind`` that cannot be written; None if all can."""
     if t.is_struct(kind):
-        return _first(_no_form(field.type) for field in kind)
+        return _first(_no_form(field.type, file_format) for field in kind)
     if t.is_map(kind):
         items = kind.item_type
-        return _no_form(kind.key_type) or (kind if _slim(items) is None else _no_form(items))
+        return _no_form(kind.key_type, file_format) or (kind if _slim(items) is None else _no_form(items, file_format))
     if is_list(kind):
-        return _no_form(kind.value_type)
-    return kind if t.is_union(kind) or t.is_interval(kind) else None
+        return _no_form(kind.value_type, file_format)
+    return None if file_format.holds(kind) else kind
 
 
 def _slim(kind: pa.DataType) -> pa.DataType | None:

@@ -1,4 +1,4 @@
-"""The life of the Parquet sink: take rows, write files, commit them by manifest."""
+"""The life of a sink of files: take rows, write files, commit them by manifest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ingest.connectors import Commit, Delivery, SinkContext, SinkTask, Standing
 from ingest.errors import ConnectorError, SinkFenced
+from ingest.sinks.lake.file_format import FileFormat
 from ingest.sinks.lake.ledger import Ledger
 from ingest.sinks.lake.manifest import DataFile, Entry
 from ingest.sinks.lake.names import owner_name
@@ -14,16 +15,17 @@ from ingest.sinks.lake.pending import MAX_DEAD, Pending
 from ingest.sinks.lake.pending_files import PendingFiles
 from ingest.sinks.lake.placing import Placing
 from ingest.sinks.lake.recovery import next_entry, publish, take_over
+from ingest.sinks.lake.settings import LakeSettings
 from ingest.sinks.lake.target import open_store
-from ingest.sinks.parquet.settings import ParquetSettings
 
 
-class ParquetTask(SinkTask):
+class LakeTask(SinkTask):
     """A commit is: every file a durable temporary, then the manifest (the commit point), then the files made
     visible. After a failure in ``put`` or ``flush`` the task is of no more use and is opened anew."""
 
-    def __init__(self, settings: ParquetSettings) -> None:
+    def __init__(self, settings: LakeSettings, file_format: FileFormat) -> None:
         self._settings = settings
+        self._format = file_format
         self._files: PendingFiles | None = None
 
     def open(self, context: SinkContext) -> Standing:
@@ -70,6 +72,8 @@ class ParquetTask(SinkTask):
             return None
         if self._is_due(self._pending_files()):
             return 0
+        if self._context.bounded:
+            return None
         return max(0, self._settings.roll.interval - (self._clock.monotonic_ms() - since))
 
     def close(self) -> None:
@@ -85,6 +89,7 @@ class ParquetTask(SinkTask):
             commit.schemas if commit else {},
             sink=self._context.name,
             tolerate=self._context.tolerate,
+            file_format=self._format,
         )
         self._begin(opened, Pending(commit.offsets if commit else {}))
         if commit is None:
@@ -97,6 +102,7 @@ class ParquetTask(SinkTask):
         self._files = PendingFiles(
             self._store,
             self._settings,
+            self._format,
             self._fail,
             owner=self._ledger.owner,
             writer=self._writer,
@@ -106,12 +112,13 @@ class ParquetTask(SinkTask):
 
     def _pending_files(self) -> PendingFiles:
         if self._files is None:
-            raise ConnectorError("the Parquet sink is closed, or a commit has failed: it has to be opened again")
+            raise ConnectorError("this sink is closed, or a commit has failed: it has to be opened again")
         return self._files
 
     def _is_due(self, files: PendingFiles) -> bool:
         since = self._pending.since_ms
-        waited = since is not None and self._clock.monotonic_ms() - since >= self._settings.roll.interval
+        timed = since is not None and not self._context.bounded
+        waited = timed and self._clock.monotonic_ms() - since >= self._settings.roll.interval
         return waited or files.full or len(self._pending.dead) >= MAX_DEAD
 
     def _entry(self, files: list[DataFile]) -> Entry:
@@ -133,11 +140,11 @@ class ParquetTask(SinkTask):
     def _put(self, entry: Entry, files: PendingFiles) -> None:
         """The commit point. However it ends, from here on only the ledger tells whether the files are committed:
         they are removed only where it says that they are not."""
-        self._fail.hit("parquet.manifest.before")
+        self._fail.hit("lake.manifest.before")
         self._files = None
         try:
             self._ledger.put(entry)
         except SinkFenced:
             files.discard()
             raise
-        self._fail.hit("parquet.manifest.put")
+        self._fail.hit("lake.manifest.put")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ingest.connectors import Records
 from ingest.formats.casting import cast_value
 from ingest.formats.schema import merge
+from ingest.sinks.lake.file_format import FileFormat
 from ingest.sinks.lake.storable import Storable, repeated_name, storable
 
 
@@ -40,7 +41,8 @@ class Fitted:
 class TopicColumns:
     """``schema`` is what is known so far; None before the first row."""
 
-    def __init__(self, schema: pa.Schema | None = None) -> None:
+    def __init__(self, file_format: FileFormat, schema: pa.Schema | None = None) -> None:
+        self._format = file_format
         self.schema = schema
         self._seen: pa.Schema | None = None
         self._storable: Storable | None = None
@@ -56,7 +58,7 @@ class TopicColumns:
         self._repeated = repeated_name(pa.struct(list(arriving)))
         if self._repeated is not None:
             return False
-        self._storable = storable(arriving)
+        self._storable = storable(arriving, self._format)
         kept = self._storable.kept(batch.slice(0, 0)).schema
         if not len(kept):
             return False

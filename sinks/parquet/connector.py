@@ -37,6 +37,7 @@ class ParquetSink(SinkConnector):
         store.check()
 
     def task(self) -> SinkTask:
-        from ingest.sinks.lake.task import ParquetTask
+        from ingest.sinks.lake.task import LakeTask
+        from ingest.sinks.parquet.file_format import ParquetFormat
 
-        return ParquetTask(self.settings)
+        return LakeTask(self.settings, ParquetFormat(self.settings))

@@ -16,12 +16,12 @@ FOLDERS = ("ingest/log", "ingest/hub", "ingest/runtime", "sources", "sinks")
 _HIT = re.compile(r"""\bhit\(\s*"([a-z0-9.-]+)"\s*\)""")
 
 ELSEWHERE = re.compile(
-    r"^(log\.(compact|retain|recover|cut)|store\.(delete|alter|checkpoint)|file\.spool|parquet\.strays)"
+    r"^(log\.(compact|retain|recover|cut)|store\.(delete|alter|checkpoint)|file\.spool|lake\.strays)"
 )
 """Steps that this pipeline does not come to; the tests of their own layer crash there."""
 
 ALWAYS_REACHED = re.compile(
-    r"^(source\.|sink\.(read|put|flushed|reported)|parquet\.(file|manifest|publish)|txn\.(data|decided)|log\.(append|sync))"
+    r"^(source\.|sink\.(read|put|flushed|reported)|lake\.(file|manifest|publish)|txn\.(data|decided)|log\.(append|sync))"
 )
 """Every run comes to these; to others (a completion that rides along with a later commit) only some runs come."""
 
@@ -53,4 +53,4 @@ def test_every_line_comes_out_once_when_the_process_dies_at(name: str, tmp_path:
 
 def test_there_are_fail_points_at_every_layer() -> None:
     layers = {name.split(".")[0] for name in fail_points()}
-    assert {"log", "txn", "source", "sink", "parquet"} <= layers
+    assert {"log", "txn", "source", "sink", "lake"} <= layers

@@ -35,7 +35,7 @@ def test_who_globs_during_commits_sees_no_row_twice_and_no_half_file(tmp_path: P
         for epoch in range(1, 9):
             task = lake.open(epoch=epoch)
             start = next(iter(task.standing.last.offsets.values())) if task.standing.last else 0
-            lake.fail.arm("parquet.publish.file", crash)
+            lake.fail.arm("lake.publish.file", crash)
             with pytest.raises(Crash):
                 for at in range(start, start + 40, 20):
                     values = numbers(at, at + 20).to_pylist()
@@ -51,7 +51,7 @@ def test_who_globs_during_commits_sees_no_row_twice_and_no_half_file(tmp_path: P
 
 def test_duckdb_sees_a_commit_that_was_cut_off_in_parts_and_then_whole(tmp_path: Path) -> None:
     lake = Lake(tmp_path, {"partition_by": ["part"]})
-    lake.fail.arm("parquet.publish.file", crash)
+    lake.fail.arm("lake.publish.file", crash)
     with pytest.raises(Crash):
         lake.write(lake.open(), 0, [{"id": number, "part": number % 4} for number in range(40)])
     count = f"SELECT count(*), count(DISTINCT id) FROM '{lake.root}/**/*.parquet'"

@@ -18,7 +18,7 @@ from s3_server import BUCKET, s3_server
 from ingest.connectors.testing import Crash
 from ingest.errors import ConnectorError, OutputDamaged, SystemUnavailable
 from ingest.sinks.lake.reading import check_table, open_dataset
-from ingest.sinks.lake.task import ParquetTask
+from ingest.sinks.lake.task import LakeTask
 from ingest.sinks.parquet.connector import ParquetSink
 from ingest.sinks.parquet.settings import ParquetSettings
 
@@ -68,7 +68,7 @@ def objects(s3: Any, lake: Lake) -> list[str]:
     return [path for path in s3.find(f"{BUCKET}{lake.folder}/lake") if path.endswith(".parquet")]
 
 
-def die_at(lake: Lake, point: str, task: ParquetTask, start: int) -> None:
+def die_at(lake: Lake, point: str, task: LakeTask, start: int) -> None:
     def crash() -> None:
         raise Crash
 
@@ -95,8 +95,8 @@ def test_a_large_file_goes_in_parts_and_appears_when_it_is_published(lake: Lake,
 
 
 def test_uploads_without_a_manifest_are_aborted_and_those_of_others_are_not(lake: Lake, s3: Any) -> None:
-    die_at(lake, "parquet.manifest.before", lake.open(), 0)
-    die_at(lake, "parquet.manifest.before", lake.open(pipeline="other"), 0)
+    die_at(lake, "lake.manifest.before", lake.open(), 0)
+    die_at(lake, "lake.manifest.before", lake.open(pipeline="other"), 0)
     assert len(uploads(s3, lake)) == 2
     lake.open(epoch=2).close()
     (left,) = uploads(s3, lake)
@@ -121,7 +121,7 @@ def test_a_completion_whose_answer_was_lost_is_found_to_have_happened(lake: Lake
 
 
 def test_an_upload_that_someone_aborted_after_the_commit_stops_the_sink(lake: Lake, s3: Any) -> None:
-    die_at(lake, "parquet.manifest.put", lake.open(), 0)
+    die_at(lake, "lake.manifest.put", lake.open(), 0)
     (item,) = uploads(s3, lake)
     s3.call_s3("abort_multipart_upload", Bucket=BUCKET, Key=item["Key"], UploadId=item["UploadId"])
     with pytest.raises(OutputDamaged):

@@ -84,7 +84,7 @@ def test_a_missing_and_a_damaged_manifest_are_errors(lake: Lake) -> None:
 
 
 def test_a_commit_that_was_cut_off_is_published_by_repair(lake: Lake) -> None:
-    lake.fail.arm("parquet.manifest.put", crash)
+    lake.fail.arm("lake.manifest.put", crash)
     with pytest.raises(Crash):
         lake.write(lake.open(epoch=2), 30, numbers(30, 40))
     finding = only(check(lake))
@@ -96,7 +96,7 @@ def test_a_commit_that_was_cut_off_is_published_by_repair(lake: Lake) -> None:
 
 
 def test_temporaries_of_no_commit_are_told(lake: Lake) -> None:
-    lake.fail.arm("parquet.manifest.before", crash)
+    lake.fail.arm("lake.manifest.before", crash)
     with pytest.raises(Crash):
         lake.write(lake.open(epoch=2), 30, numbers(30, 40))
     finding = only(check(lake, repair=True))

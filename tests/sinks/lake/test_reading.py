@@ -28,7 +28,7 @@ def crash() -> None:
 def test_a_commit_is_seen_whole_or_not_at_all(lake: Lake) -> None:
     task = lake.open(partition_by=["part"])
     lake.write(task, 0, [{"id": number, "part": number % 4} for number in range(40)])
-    lake.fail.arm("parquet.publish.file", crash)
+    lake.fail.arm("lake.publish.file", crash)
     with pytest.raises(Crash):
         lake.write(task, 40, [{"id": number, "part": number % 4} for number in range(40, 80)])
     assert len(lake.rows()) == 50

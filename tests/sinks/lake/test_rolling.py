@@ -14,8 +14,8 @@ from lake import Lake, delivery, numbers
 
 from ingest.connectors import DeadLetter, Delivery
 from ingest.sinks.lake.pending_files import MAX_OPEN_FILES
-from ingest.sinks.lake.task import ParquetTask
-from ingest.sinks.parquet.open_file import ROW_GROUP_ROWS
+from ingest.sinks.lake.task import LakeTask
+from ingest.sinks.parquet.file_format import ROW_GROUP_ROWS
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def groups(lake: Lake) -> list[list[int]]:
     return found
 
 
-def waiting_bytes(task: ParquetTask) -> int:
+def waiting_bytes(task: LakeTask) -> int:
     files = task._pending_files()
     return files._held_bytes()
 

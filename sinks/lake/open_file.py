@@ -1,62 +1,45 @@
-"""One Parquet file being written: rows wait in memory until they make a good row group."""
+"""One file being written: rows wait in memory until they make a good piece for its format."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingest.failpoints import FailPoints
+from ingest.sinks.lake.file_format import Encoder, FileFormat, FileKey
 from ingest.sinks.lake.manifest import DataFile
 from ingest.sinks.lake.store import Draft
 
-ROW_GROUP_ROWS = 128 * 1024
-"""A row group is written once so many rows wait; smaller ones only at a file's end, or when memory is short."""
-_BUFFER_BYTES = 256 * 1024
 _BATCH_OVERHEAD_BYTES = 1024
 _COLUMN_OVERHEAD_BYTES = 400
-
-
-class FileKey(NamedTuple):
-    """What all rows of a file have in common."""
-
-    topic: str
-    partition: int
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class WriterOptions:
-    """How pages are written, and ``about``: what the footer says of sink and commit."""
-
-    compression: str
-    compression_level: int | None
-    about: dict[str, Any]
 
 
 class _Output(NamedTuple):
     """What a file is written through, from the disk up."""
 
     draft: Draft
-    stream: pa.NativeFile
-    writer: pq.ParquetWriter
+    encoder: Encoder
 
 
 class OpenFile:
-    """``open_draft`` is called when the first row group is written, so that waiting files hold no descriptor."""
+    """``open_draft`` is called when the first rows are written, so that waiting files hold no descriptor.
+    ``about`` is what the file itself says of sink and commit, where its format has room for that."""
 
     def __init__(
-        self, key: FileKey, schema: pa.Schema, options: WriterOptions, open_draft: Callable[[], Draft]
+        self,
+        key: FileKey,
+        schema: pa.Schema,
+        file_format: FileFormat,
+        about: Mapping[str, Any],
+        open_draft: Callable[[], Draft],
     ) -> None:
         self.key = key
         self._schema = schema
-        self._options = options
+        self._format = file_format
+        self._about = about
         self._open_draft = open_draft
         self._output: _Output | None = None
         self._waiting: list[pa.RecordBatch] = []
@@ -86,7 +69,7 @@ class OpenFile:
         self.rows += batch.num_rows
         self.waiting_rows += batch.num_rows
         self.waiting_bytes += memory_bytes(batch)
-        if self.waiting_rows >= ROW_GROUP_ROWS:
+        if self.waiting_rows >= self._format.chunk_rows:
             self.write_waiting()
 
     def reaches(self, limit_bytes: int) -> bool:
@@ -100,27 +83,30 @@ class OpenFile:
         return self._output is not None and self._output.draft.size_bytes >= limit_bytes
 
     def write_waiting(self) -> None:
-        """Writes what waits as one row group."""
+        """Writes what waits, in one piece."""
         if not self._waiting:
             return
         table = pa.Table.from_batches(self._waiting, schema=self._schema)
         self._encoded_bytes += self.waiting_bytes
         self._waiting = []
         self.waiting_rows = self.waiting_bytes = 0
-        output = self._opened()
-        output.writer.write_table(table, row_group_size=table.num_rows)
-        output.stream.flush()
+        self._opened().encoder.write(table)
 
     def finish(self, fail: FailPoints) -> DataFile:
-        """Writes the rest and the footer; on return the bytes are durable."""
+        """Writes the rest; on return the bytes are durable."""
         self.write_waiting()
         output = self._opened()
-        output.writer.add_key_value_metadata({"ingest": orjson.dumps(self._about()).decode()})
-        output.writer.close()
-        output.stream.close()
-        fail.hit("parquet.file.written")
+        output.encoder.finish(
+            {
+                **self._about,
+                "topic": self.key.topic,
+                "partition": self.key.partition,
+                "offsets": [self._first_offset, self._last_offset + 1],
+            }
+        )
+        fail.hit("lake.file.written")
         stored = output.draft.finish()
-        fail.hit("parquet.file.synced")
+        fail.hit("lake.file.synced")
         return DataFile(stored, self.rows, self.key.topic, self.key.partition, self._first_offset, self._last_offset)
 
     def discard(self) -> None:
@@ -128,33 +114,13 @@ class OpenFile:
         self._waiting = []
         if self._output is not None:
             self._output.draft.discard()
-            # the library would close it at some later time, from a destructor
-            with contextlib.suppress(Exception):
-                self._output.writer.close()
+            self._output.encoder.abandon()
 
     def _opened(self) -> _Output:
         if self._output is None:
             draft = self._open_draft()
-            # pages come with headers of a few bytes each: gathered, they are few calls into Python
-            stream = pa.BufferedOutputStream(pa.PythonFile(draft, mode="w"), _BUFFER_BYTES)
-            writer = pq.ParquetWriter(
-                stream,
-                self._schema,
-                compression=self._options.compression,
-                compression_level=self._options.compression_level,
-                version="2.6",
-                write_page_index=True,
-                write_page_checksum=True,
-            )
-            self._output = _Output(draft, stream, writer)
+            self._output = _Output(draft, self._format.encoder(draft, self._schema))
         return self._output
-
-    def _about(self) -> dict[str, Any]:
-        return self._options.about | {
-            "topic": self.key.topic,
-            "partition": self.key.partition,
-            "offsets": [self._first_offset, self._last_offset + 1],
-        }
 
 
 def memory_bytes(batch: pa.RecordBatch) -> int:

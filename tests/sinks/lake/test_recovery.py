@@ -12,7 +12,7 @@ from powercut import PowerCutDisk
 from ingest.connectors import TopicPartition
 from ingest.connectors.testing import Crash
 from ingest.errors import ConnectorError, IdentityMismatch, OutputDamaged, SinkFenced, StorageFailed
-from ingest.sinks.lake.task import ParquetTask
+from ingest.sinks.lake.task import LakeTask
 
 EVENTS = TopicPartition("events", 0)
 
@@ -22,7 +22,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
-def die(lake: Lake, task: ParquetTask, point: str, start: int) -> None:
+def die(lake: Lake, task: LakeTask, point: str, start: int) -> None:
     lake.fail.arm(point, crash)
     with pytest.raises(Crash):
         lake.write(task, start, numbers(start, start + 10))
@@ -37,7 +37,7 @@ def ids(lake: Lake) -> list[int]:
 
 
 def test_a_commit_that_was_not_published_is_finished_from_its_temporaries(lake: Lake) -> None:
-    die(lake, lake.open(), "parquet.manifest.put", 0)
+    die(lake, lake.open(), "lake.manifest.put", 0)
     assert lake.files() == []
     assert len(lake.temporaries()) == 1
     task = lake.open(epoch=2)
@@ -47,7 +47,7 @@ def test_a_commit_that_was_not_published_is_finished_from_its_temporaries(lake: 
 
 
 def test_files_without_a_manifest_are_removed(lake: Lake) -> None:
-    die(lake, lake.open(), "parquet.manifest.before", 0)
+    die(lake, lake.open(), "lake.manifest.before", 0)
     assert len(lake.temporaries()) == 1
     task = lake.open(epoch=2)
     assert lake.temporaries() == []
@@ -55,7 +55,7 @@ def test_files_without_a_manifest_are_removed(lake: Lake) -> None:
 
 
 def test_temporaries_of_others_are_left_alone(lake: Lake) -> None:
-    die(lake, lake.open(pipeline="site.b"), "parquet.manifest.before", 0)
+    die(lake, lake.open(pipeline="site.b"), "lake.manifest.before", 0)
     theirs = lake.temporaries()
     foreign = lake.root / ".something.tmp"
     foreign.write_text("not ours")
@@ -65,7 +65,7 @@ def test_temporaries_of_others_are_left_alone(lake: Lake) -> None:
 
 
 def test_a_committed_file_that_is_nowhere_stops_the_sink(lake: Lake) -> None:
-    die(lake, lake.open(), "parquet.manifest.put", 0)
+    die(lake, lake.open(), "lake.manifest.put", 0)
     lake.temporaries()[0].unlink()
     with pytest.raises(OutputDamaged) as caught:
         lake.open(epoch=2)
@@ -100,16 +100,16 @@ def test_a_writer_that_was_believed_dead_can_not_commit_after_another_has_opened
 
 def test_a_zombie_that_publishes_late_does_no_harm(lake: Lake) -> None:
     zombie = lake.open(epoch=1)
-    lake.fail.arm("parquet.manifest.put", lambda: lake.open(epoch=2).close())
+    lake.fail.arm("lake.manifest.put", lambda: lake.open(epoch=2).close())
     lake.write(zombie, 0, numbers(0, 10))
     assert ids(lake) == list(range(10))
 
 
 def test_closing_a_zombie_leaves_the_files_of_its_successor(lake: Lake) -> None:
     zombie = lake.open(epoch=1)
-    die(lake, zombie, "parquet.manifest.before", 0)
+    die(lake, zombie, "lake.manifest.before", 0)
     successor = lake.open(epoch=2)
-    die(lake, successor, "parquet.manifest.put", 0)
+    die(lake, successor, "lake.manifest.put", 0)
     zombie.close()
     successor.close()
     lake.open(epoch=3)
@@ -120,7 +120,7 @@ def test_a_commit_that_comes_while_another_takes_over_counts(lake: Lake) -> None
     """The older writer commits between the newer one's look at the ledger and its own entry."""
     zombie = lake.open(epoch=1)
     zombie.put(delivery(0, numbers(0, 10)))
-    lake.fail.arm("parquet.published", lambda: None)
+    lake.fail.arm("lake.published", lambda: None)
     real = lake.disk.link
     done: list[bool] = []
 
@@ -138,14 +138,14 @@ def test_a_commit_that_comes_while_another_takes_over_counts(lake: Lake) -> None
 
 
 def test_who_is_overtaken_while_opening_removes_nothing_of_the_newer_writer(lake: Lake) -> None:
-    newer: list[ParquetTask] = []
+    newer: list[LakeTask] = []
 
     def overtake() -> None:
         newer.append(lake.open(epoch=2))
         newer[0].put(delivery(0, numbers(0, 10)))
         newer[0]._pending_files().finish()
 
-    lake.fail.arm("parquet.opened", overtake)
+    lake.fail.arm("lake.opened", overtake)
     with pytest.raises(SinkFenced):
         lake.open(epoch=1)
     assert len(lake.temporaries()) == 1
@@ -169,7 +169,7 @@ def test_another_hub_can_not_open_and_does_not_shut_out_the_first(lake: Lake) ->
 def test_two_sinks_share_a_folder(lake: Lake) -> None:
     one, two = lake.open(pipeline="one"), lake.open(pipeline="two")
     lake.write(one, 0, numbers(0, 10))
-    die(lake, two, "parquet.manifest.put", 0)
+    die(lake, two, "lake.manifest.put", 0)
     lake.write(one, 10, numbers(10, 20))
     lake.open(pipeline="one", epoch=2)
     assert len(ids(lake)) == 20
