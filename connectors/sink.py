@@ -61,7 +61,8 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What a flush made durable: ``number`` counts this sink's commits from 1 without gaps; ``offsets``
-    are the next offsets of all partitions; ``dead`` what this commit dead-letters; the rest is told to users."""
+    are the next offsets of all partitions; ``dead`` what this commit dead-letters; the rest is told to users
+    (``paths``: the files, relative to the target, if it is one of files)."""
 
     number: int
     offsets: Mapping[TopicPartition, int]
@@ -71,6 +72,7 @@ class Commit:
     size_bytes: int = 0
 
 
+    paths: Sequence[str] = ()
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where the target stands: ``last`` is its newest commit (None: it has none); ``hub_id``,
@@ -91,6 +93,7 @@ class SinkContext:
     raise ``SinkFenced``.
     ``tolerate`` tells whether a bad record may become a dead letter; if not, raise ``RecordRefused``.
     """
+    ``bounded`` tells that the input is a range that ends: wall time then makes no commit due, only rows and bytes do.
 
     pipeline: str
     name: str
@@ -103,6 +106,7 @@ class SinkContext:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
+    bounded: bool = False
 class SinkTask(ABC):
     """Writes what it is given. Used by one thread only."""
 

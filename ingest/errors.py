@@ -33,6 +33,7 @@
     │   ├── SinkFenced                 another writer has taken over this target
     │   ├── OutputDamaged              a committed file is neither published nor redoable
     │   └── RecordRefused              a record cannot go on, and dead letters are not allowed
+    ├── RunStopped                     somebody asked for the end before the work was done
     └── BudgetExhausted                a task failed more often than its retry budget allows
 
 ``Retriable`` and ``Permanent`` are mixins: a loop retries by type and needs no list of cases.
@@ -199,3 +200,7 @@ class RecordRefused(ConnectorError):
 
 class BudgetExhausted(IngestError):
     """A task failed more often than its retry budget allows; ``__cause__`` is the last failure."""
+
+
+class RunStopped(IngestError):
+    """Somebody asked the run to end, and it did so before its work was done; the next one goes on."""

@@ -58,7 +58,7 @@ class DeliveryReader:
                 )
             for partition in range(topic.partitions):
                 place = TopicPartition(topic.name, partition)
-                if place not in self.positions:
+                if place not in self.positions and self._is_within(place):
                     self.positions[place] = start_offset(self._hub, place, self._known.get(place), self._sink.name)
                     self._turns.append(place)
 
@@ -66,14 +66,15 @@ class DeliveryReader:
         """The next delivery; waits up to ``wait_ms`` for records to come if there is none yet."""
         self._discover_if_due()
         delivery = self._round()
-        if delivery is None and self._hub.wait(self.positions, wait_ms):
+        if delivery is None and self._hub.wait(self._unfinished(), wait_ms):
             delivery = self._round()
         return delivery
 
     def ends(self) -> dict[TopicPartition, int]:
         """What can be read by now of all topics; used to know when a sink has caught up."""
         self.discover()
-        return {place: self._hub.end_offset(*place) for place in self.positions}
+        until = self._sink.until
+        return {place: self._hub.end_offset(*place) if until is None else until[place] for place in self.positions}
 
     def reached(self, place: TopicPartition, offset: int) -> int:
         """``offset``, moved over what is known to hold no record: markers, and what was aborted.
@@ -85,12 +86,17 @@ class DeliveryReader:
         return end if start <= offset < end else offset
 
     def _wants(self, topic: TopicInfo) -> bool:
-        """A pattern never means the hub's own topics, nor the one to which this very sink may write."""
-        if topic.name in self._sink.topics:
-            return True
-        if topic.internal or topic.name == self._setting.plan.errors_topic:
-            return False
-        return any(fnmatchcase(topic.name, pattern) for pattern in self._sink.topics)
+        return wants(self._sink, topic, self._setting.plan.errors_topic)
+
+    def _is_within(self, place: TopicPartition) -> bool:
+        return self._sink.until is None or place in self._sink.until
+
+    def _unfinished(self) -> Mapping[TopicPartition, int]:
+        """The positions of what is still to be read; where a range has ended, more records are no news."""
+        until = self._sink.until
+        if until is None:
+            return self.positions
+        return {place: position for place, position in self.positions.items() if position < until[place]}
 
     def _discover_if_due(self) -> None:
         now = self._setting.environment.clock.monotonic_ms()
@@ -125,9 +131,13 @@ class DeliveryReader:
         return Delivery(*place, start, fetched.end, records, dead)
 
     def _fetch(self, place: TopicPartition, position: int) -> Fetched | None:
-        """None if the topic is gone."""
+        """None if the topic is gone, or its range has ended."""
+        until = None if self._sink.until is None else self._sink.until[place]
+        if until is not None and position >= until:
+            return None
         try:
-            return self._hub.read(*place, position, max_bytes=READ_BYTES)
+            fetched = self._hub.read(*place, position, max_bytes=READ_BYTES)
+            return fetched if until is None or fetched.end <= until else _cut(fetched, until)
         except TopicMissing:
             self._forget(place)
             return None
@@ -176,3 +186,22 @@ class DeliveryReader:
             DeadLetter(*place, offset, row, refusal.stage, refusal.error, reason)
             for offset, row, reason in zip(numbers, inside.tolist(), refusal.reasons, strict=True)
         ]
+
+
+def wants(sink: SinkPlan, topic: TopicInfo, errors_topic: str) -> bool:
+    """Whether ``sink`` reads ``topic``. A pattern never means the hub's own topics, nor the one to which the sink
+    itself may write."""
+    if topic.name in sink.topics:
+        return True
+    if topic.internal or topic.name == errors_topic:
+        return False
+    return any(fnmatchcase(topic.name, pattern) for pattern in sink.topics)
+
+
+def _cut(fetched: Fetched, end: int) -> Fetched:
+    """What of it lies before ``end``."""
+    records = fetched.records
+    if records is not None and records.offsets is not None:
+        count = int(np.searchsorted(records.offsets.to_numpy(), end))
+        records = records.slice(0, count) if count else None
+    return Fetched(records, fetched.start, end, fetched.high_watermark)

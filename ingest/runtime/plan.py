@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ingest.connectors import SinkConnector, SourceConnector, Transform
+from ingest.connectors import SinkConnector, SourceConnector, TopicPartition, Transform
 
 Contract = Literal["evolve", "freeze", "dead-letter"]
 """What a schema change does: the topic's schema grows, the task stops, or the records are dead letters."""
@@ -53,13 +53,17 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True)
 class SinkPlan:
-    """``topics`` are names, or patterns as in ``access.*`` (``*``, ``?``, ``[...]``)."""
+    """``topics`` are names, or patterns as in ``access.*`` (``*``, ``?``, ``[...]``).
+
+    ``until``, if it is given, bounds the run: only these partitions are read, up to these offsets.
+    """
 
     name: str
     connector: SinkConnector
     topics: Sequence[str]
     transforms: Sequence[Transform] = ()
     retry: Retry = Retry()
+    until: Mapping[TopicPartition, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

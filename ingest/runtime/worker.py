@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ingest.connectors import SourceContext, SourceTask
+from ingest.connectors import Commit, SourceContext, SourceTask
 from ingest.environment import Environment
 from ingest.errors import IngestError, UsageError
 from ingest.hub.contract import Hub
@@ -59,7 +59,8 @@ class Outcome:
 class Worker:
     """``start`` begins the tasks, ``run`` waits for the end; other threads may stop, pause and look.
 
-    ``status_folder`` is the hub's data folder: the status is written there each second.
+    ``status_folder`` is the hub's data folder: the status is written there each second. ``on_commit`` is described at
+    ``TaskSetting``.
     """
 
     def __init__(
@@ -72,8 +73,9 @@ class Worker:
         report: Callable[[str], None] = lambda line: None,
         status_folder: Path | None = None,
     ) -> None:
+        on_commit: Callable[[str, Commit], None] = lambda sink, commit: None,
         environment = env or Environment()
-        self._setting = TaskSetting(hub, plan, environment, Topics(hub, plan, TopicFormats(hub)))
+        self._setting = TaskSetting(hub, plan, environment, Topics(hub, plan, TopicFormats(hub)), on_commit)
         self._clock = environment.clock
         self._until_caught_up = until_caught_up
         self._report = report

@@ -110,6 +110,7 @@ class Entry:
             rows=sum(file.rows for file in self.files),
             files=len(self.files),
             size_bytes=sum(file.stored.size_bytes for file in self.files),
+            paths=tuple(file.stored.path for file in self.files),
         )
 
 

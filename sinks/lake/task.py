@@ -117,8 +117,10 @@ class LakeTask(SinkTask):
 
     def _is_due(self, files: PendingFiles) -> bool:
         since = self._pending.since_ms
-        timed = since is not None and not self._context.bounded
-        waited = timed and self._clock.monotonic_ms() - since >= self._settings.roll.interval
+        if since is None or self._context.bounded:
+            waited = False
+        else:
+            waited = self._clock.monotonic_ms() - since >= self._settings.roll.interval
         return waited or files.full or len(self._pending.dead) >= MAX_DEAD
 
     def _entry(self, files: list[DataFile]) -> Entry:
