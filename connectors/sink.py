@@ -70,9 +70,9 @@ class Commit:
     rows: int = 0
     files: int = 0
     size_bytes: int = 0
-
-
     paths: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where the target stands: ``last`` is its newest commit (None: it has none); ``hub_id``,
@@ -91,9 +91,9 @@ class SinkContext:
     ``hub_id``, ``topic_ids`` (by topic; it grows when topics appear) and ``epoch`` are stored with each commit.
     ``epoch`` grows with each start of this sink; a target that holds a higher one belongs to a newer writer:
     raise ``SinkFenced``.
+    ``bounded`` tells that the input is a range that ends: wall time then makes no commit due, only rows and bytes do.
     ``tolerate`` tells whether a bad record may become a dead letter; if not, raise ``RecordRefused``.
     """
-    ``bounded`` tells that the input is a range that ends: wall time then makes no commit due, only rows and bytes do.
 
     pipeline: str
     name: str
@@ -104,9 +104,9 @@ class SinkContext:
     environment: Environment
     tolerate: bool = True
     stopping: threading.Event = field(default_factory=threading.Event)
-
-
     bounded: bool = False
+
+
 class SinkTask(ABC):
     """Writes what it is given. Used by one thread only."""
 

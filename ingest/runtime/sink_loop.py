@@ -86,19 +86,19 @@ class SinkLoop:
             environment=self._setting.environment,
             tolerate=self._setting.tolerates,
             stopping=self._stopping,
+            bounded=self._sink.until is not None,
         )
         standing = self._task.open(context)
-            bounded=self._sink.until is not None,
         self._dead_letters = SinkDeadLetters(self._setting, self._sink.name, writer, remembers=standing is not None)
         if standing is not None and standing.last is not None:
             self._number = standing.last.number
         offsets = self._offsets(standing, context)
         self._dead_letters.resume(standing)
+        if standing is not None and standing.last is not None:
+            self._setting.on_commit(self._sink.name, standing.last)
         self._reader = DeliveryReader(self._setting, self._sink, offsets, topic_ids)
         self._reader.discover()
         self._put = dict(self._reader.positions)
-        if standing is not None and standing.last is not None:
-            self._setting.on_commit(self._sink.name, standing.last)
         self._committed = dict(self._reader.positions)
         self._hub.hold_retention(self._owner, self._committed)
 
@@ -143,10 +143,10 @@ class SinkLoop:
         self._check_number(commit)
         self._dead_letters.settle(commit)
         self._fail.hit("sink.dead-letters")
+        self._setting.on_commit(self._sink.name, commit)
         self._pending_dead = 0
         self._committed.update(commit.offsets)
         self._hub.commit_group(self._group, commit.offsets)
-        self._setting.on_commit(self._sink.name, commit)
         self._hub.hold_retention(self._owner, self._committed)
         self._fail.hit("sink.reported")
         self._progress.committed(len(commit.dead))

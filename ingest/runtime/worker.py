@@ -72,8 +72,8 @@ class Worker:
         until_caught_up: bool = False,
         report: Callable[[str], None] = lambda line: None,
         status_folder: Path | None = None,
-    ) -> None:
         on_commit: Callable[[str, Commit], None] = lambda sink, commit: None,
+    ) -> None:
         environment = env or Environment()
         self._setting = TaskSetting(hub, plan, environment, Topics(hub, plan, TopicFormats(hub)), on_commit)
         self._clock = environment.clock
