@@ -47,7 +47,8 @@ class Delivery:
     """The half-open offset range ``start``..``end`` of one partition, and what came of it.
 
     ``records`` may be empty: everything in the range was filtered out, aborted, or a control record.
-    All rows of one offset are in one delivery. ``dead`` names what transforms before this sink refused.
+    All rows of one offset are in one delivery. ``dead`` names what transforms before this sink refused;
+    ``filtered`` counts the rows that they left out (less those that they added).
     """
 
     topic: str
@@ -56,6 +57,7 @@ class Delivery:
     end: int
     records: Sequence[Records] = ()
     dead: Sequence[DeadLetter] = ()
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,11 @@ class SourceTask(ABC):
         """The hub has everything up to ``positions`` on disk."""
         return
 
+    def lag(self) -> Mapping[str, int] | None:
+        """How much is left to read as far as is known, by unit: ``{"bytes": 1024}``, ``{"rows": 7, "ms": 200}``;
+        None if nobody knows. For ``status``: called about once a second between polls, so it must be quick."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Frees what ``open`` took. Must not raise because ``open`` failed half-way."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ingest.cli.lag_text import lag_text
 from ingest.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ class ProgressView:
 
 
 def _line(pipeline: str, task: dict[str, Any]) -> str:
-    lag = "" if task["lag_records"] is None else f", lag {task['lag_records']}"
-    return f"{pipeline}: {task['task']} {task['state']}, {task['records']} records, {_rate(task)}{lag}"
+    pending = f" and {task['pending']} pending" if task["pending"] else ""
+    behind = lag_text(task)
+    lag = "" if behind is None else f", lag {behind}"
+    return f"{pipeline}: {task['task']} {task['state']}, {task['records']} records{pending}, {_rate(task)}{lag}"
 
 
 def _rate(task: dict[str, Any]) -> str:
@@ -68,11 +71,11 @@ def _table(status: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("pipeline", "task", "state"):
         table.add_column(name)
-    for name in ("records", "rate", "lag", "commits", "dead letters"):
+    for name in ("records", "pending", "rate", "lag", "commits", "dead letters"):
         table.add_column(name, justify="right")
     for state in status:
         for task in state["tasks"]:
-            lag = "-" if task["lag_records"] is None else f"{task['lag_records']:,}"
-            counts = [f"{task['records']:,}", _rate(task), lag, str(task["commits"]), str(task["dead_letters"])]
+            counts = [f"{task[name]:,}" for name in ("records", "pending")]
+            counts += [_rate(task), lag_text(task) or "-", str(task["commits"]), str(task["dead_letters"])]
             table.add_row(state["pipeline"], task["task"], task["state"], *counts)
     return table

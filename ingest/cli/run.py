@@ -106,8 +106,9 @@ def _totals(state: dict[str, Any]) -> dict[str, Any]:
     sinks = [task for task in state["tasks"] if task["task"].startswith("sink ")]
     return {
         "pipeline": state["pipeline"],
-        "records_in": sum(task["records"] for task in sources),
-        "records_out": sum(task["records"] for task in sinks),
+        "records_in": sum(task["records"] for task in sources or sinks),
+        "records_out": sum(task["written"] for task in sinks or sources),
+        "filtered": sum(task["filtered"] for task in state["tasks"]),
         "commits": sum(task["commits"] for task in sinks),
         "dead_letters": sum(task["dead_letters"] for task in state["tasks"]),
     }
@@ -117,7 +118,7 @@ def _summary(state: dict[str, Any]) -> str:
     totals = _totals(state)
     return (
         f"{state['pipeline']}: {state['state']}; {totals['records_in']} records in, {totals['records_out']} out"
-        f" in {totals['commits']} commits, {totals['dead_letters']} dead letters"
+        f" in {totals['commits']} commits, {totals['filtered']} filtered out, {totals['dead_letters']} dead letters"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ingest.cli.hub_folder import data_option
+from ingest.cli.lag_text import lag_text
 from ingest.cli.output import json_option, print_json, print_rows
 from ingest.errors import ConfigError
 
@@ -18,11 +19,14 @@ _COLUMNS = [
     "task",
     "state",
     "records",
+    "written",
+    "filtered",
+    "dead_letters",
+    "pending",
     "records_per_second",
-    "lag_records",
+    "lag",
     "commits",
     "last_commit",
-    "dead_letters",
     "retries",
 ]
 
@@ -84,7 +88,7 @@ def _alive(pid: int) -> bool:
 
 def _print(state: dict[str, Any]) -> None:
     click.echo(f"{state['pipeline']}: {state['state']}")
-    tasks = [{**task, "last_commit": _ago(task["last_commit_ms"])} for task in state["tasks"]]
+    tasks = [{**task, "last_commit": _ago(task["last_commit_ms"]), "lag": lag_text(task)} for task in state["tasks"]]
     if tasks:
         print_rows(tasks, _COLUMNS, as_json=False)
     for task in tasks:

@@ -127,8 +127,8 @@ class DeliveryReader:
             position = self.positions[place] = fetched.end
             self._quiet[place] = (start, position)
         self._quiet.pop(place, None)
-        records, dead = self._transformed(fetched.records)
-        return Delivery(*place, start, fetched.end, records, dead)
+        records, dead, filtered = self._transformed(fetched.records)
+        return Delivery(*place, start, fetched.end, records, dead, filtered)
 
     def _fetch(self, place: TopicPartition, position: int) -> Fetched | None:
         """None if the topic is gone, or its range has ended."""
@@ -153,7 +153,7 @@ class DeliveryReader:
         del self.positions[place]
         self._quiet.pop(place, None)
 
-    def _transformed(self, raw: Records) -> tuple[list[Records], list[DeadLetter]]:
+    def _transformed(self, raw: Records) -> tuple[list[Records], list[DeadLetter], int]:
         decoded = self._setting.topics.decode(raw)
         dead: list[DeadLetter] = []
         for rejected in decoded.rejected:
@@ -162,13 +162,14 @@ class DeliveryReader:
             dead += self._dead(raw, rows, inside, Refusal(rejected.rows, rejected.reasons, "decode", rejected.error))
         records = decoded.records
         if not len(records):
-            return [], dead
+            return [], dead, 0
         inner = np.zeros(len(records), dtype=np.int64) if decoded.inside is None else decoded.inside.to_numpy()
         result = self._chain.apply(records)
         for refusal in result.refused:
             rows = refusal.rows.to_numpy()
             dead += self._dead(records, rows, inner[rows], refusal)
-        return [replace(part, rows=pa.array(inner).take(part.rows)) for part in result.records], dead
+        made = [replace(part, rows=pa.array(inner).take(part.rows)) for part in result.records]
+        return made, dead, result.filtered
 
     def _dead(self, records: Records, rows: np.ndarray, inside: np.ndarray, refusal: Refusal) -> list[DeadLetter]:
         """The letters of ``rows`` of ``records``; ``inside`` is the row in its record of each of them."""

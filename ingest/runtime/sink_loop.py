@@ -18,6 +18,7 @@ from ingest.runtime.delivery_reader import DeliveryReader
 from ingest.runtime.lag import Lag
 from ingest.runtime.plan import SinkPlan
 from ingest.runtime.progress import Progress
+from ingest.runtime.sink_account import SinkAccount
 from ingest.runtime.sink_dead_letters import SinkDeadLetters
 from ingest.runtime.standing import standing_offsets
 from ingest.runtime.task_setting import TaskSetting
@@ -41,6 +42,7 @@ class SinkLoop:
         setting: TaskSetting,
         sink: SinkPlan,
         task: SinkTask,
+        account: SinkAccount,
         progress: Progress,
         *,
         stopping: threading.Event,
@@ -51,7 +53,7 @@ class SinkLoop:
         self._fail = setting.environment.fail
         self._sink = sink
         self._task = task
-        self._progress = progress
+        self._account = account
         self._stopping = stopping
         self._draining = draining
         self._owner = setting.plan.sink_owner(sink.name)
@@ -89,6 +91,7 @@ class SinkLoop:
             bounded=self._sink.until is not None,
         )
         standing = self._task.open(context)
+        self._account.opened(standing)
         self._dead_letters = SinkDeadLetters(self._setting, self._sink.name, writer, remembers=standing is not None)
         if standing is not None and standing.last is not None:
             self._number = standing.last.number
@@ -132,8 +135,7 @@ class SinkLoop:
         self._fail.hit("sink.put")
         self._put[place] = delivery.end
         self._pending_dead += len(delivery.dead)
-        rows = sum(len(records) for records in delivery.records)
-        self._progress.moved(rows, sum(records.nbytes for records in delivery.records))
+        self._account.put(delivery)
 
     def _flush(self, *, force: bool) -> None:
         commit = self._task.flush(force)
@@ -141,6 +143,7 @@ class SinkLoop:
             return
         self._fail.hit("sink.flushed")
         self._check_number(commit)
+        self._account.committed(commit)
         self._dead_letters.settle(commit)
         self._fail.hit("sink.dead-letters")
         self._setting.on_commit(self._sink.name, commit)
@@ -149,7 +152,6 @@ class SinkLoop:
         self._hub.commit_group(self._group, commit.offsets)
         self._hub.hold_retention(self._owner, self._committed)
         self._fail.hit("sink.reported")
-        self._progress.committed(len(commit.dead))
 
     def _check_number(self, commit: Commit) -> None:
         """Dead letters are appended by number: a gap, or one number twice, would lose some."""

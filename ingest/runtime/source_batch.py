@@ -33,13 +33,19 @@ MAX_AHEAD_MS = 3_600_000
 
 @dataclass(slots=True)
 class SourceBatch:
-    """One transaction's worth: encoded records by partition, dead letters, positions."""
+    """One transaction's worth: encoded records by partition, dead letters, positions.
+
+    ``taken`` counts the rows that were polled, refused ones included; each is one of ``written``, ``filtered``
+    or in ``dead``.
+    """
 
     appends: list[tuple[Records, int]] = field(default_factory=list)
     dead: list[Records] = field(default_factory=list)
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     stored: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    records: int = 0
+    taken: int = 0
+    written: int = 0
+    filtered: int = 0
     size_bytes: int = 0
 
 
@@ -68,6 +74,8 @@ class SourceBatches:
         for dead in polled.dead:
             if len(dead.records):
                 self._tolerate(dead.records, 0, dead.stage, dead.reasons[0])
+                batch.taken += len(dead.records)
+                batch.size_bytes += dead.records.nbytes
                 batch.dead.append(dead_letters.of_dead_records(dead, self._origin))
         for records in polled.records:
             if len(records):
@@ -82,11 +90,12 @@ class SourceBatches:
         return {"position": position, "transforms": list(self._states.get(stream, ()))}
 
     def _add(self, entered: Records, batch: SourceBatch) -> None:
-        batch.records += len(entered)
+        batch.taken += len(entered)
         batch.size_bytes += entered.nbytes
         named = entered if entered.topic else replace(entered, topic=self._source.topic)
         result = self._chain.apply(named, self._states.get(entered.stream, ()))
         self._states[entered.stream] = result.states
+        batch.filtered += result.filtered
         refused = list(result.refused)
         for records in result.records:
             refused += self._encode(records, batch)
@@ -102,9 +111,11 @@ class SourceBatches:
         records, refused = self._keyed(self._stamped(records))
         for partition, part in self._partitioner.split(records, info.partitions):
             encoded = self._setting.topics.encode(part)
-            refused += [refusal_of(part, rejected, "format") for rejected in encoded.rejected if len(rejected.rows)]
+            unfit = [refusal_of(part, rejected, "format") for rejected in encoded.rejected if len(rejected.rows)]
             fitting, too_large = _without_large(encoded.records, max_message_bytes(info))
-            refused += too_large
+            unfit += too_large
+            refused += unfit
+            batch.written += len(part) - sum(len(refusal.rows) for refusal in unfit)
             if len(fitting):
                 batch.appends.append((fitting, partition))
         return refused

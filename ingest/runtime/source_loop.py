@@ -15,7 +15,7 @@ from ingest.connectors import EndOfInput, Position, SourceContext, SourceTask
 from ingest.hub.contract import HubTransaction
 from ingest.runtime.closing import closing_after
 from ingest.runtime.dead_letter_topic import DeadLetterTopic
-from ingest.runtime.progress import Progress
+from ingest.runtime.progress import Progress, Settled
 from ingest.runtime.source_batch import SourceBatch, SourceBatches
 from ingest.runtime.task_setting import TaskSetting
 
@@ -23,6 +23,8 @@ End = Literal["done", "stopped"]
 
 OVERLAP_BYTES = 128 * 1024
 """A smaller batch's commit is waited for at once: a source that trickles hears of it before it blocks again."""
+
+LAG_EVERY_MS = 1_000
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class SourceLoop:
         self._progress = progress
         self._writer_name = writer_name
         self._outstanding: _Outstanding | None = None
+        self._clock = setting.environment.clock
+        self._lag_noted_ms: int | None = None
 
     def run(self) -> End:
         """Until the input ends, or ``context.stopping`` is set; what was polled before is committed."""
@@ -75,7 +79,9 @@ class SourceLoop:
                 polled = self._task.poll()
             except EndOfInput:
                 self._settle()
+                self._note_lag(force=True)
                 return "done"
+            self._note_lag()
             if polled is None:
                 self._settle()
                 continue
@@ -108,6 +114,8 @@ class SourceLoop:
         """After a failure: the next attempt reads the positions, so what is on its way must have arrived."""
         if self._outstanding is not None:
             wait([self._outstanding.done])
+            if self._outstanding.done.exception() is None:
+                self._count(self._outstanding)
 
     def _settle(self) -> None:
         """Waits until the outstanding commit is on disk, and tells the source."""
@@ -120,9 +128,20 @@ class SourceLoop:
             outstanding.transaction.abort()
             raise
         self._fail.hit("source.committed")
-        batch = outstanding.batch
-        self._progress.moved(batch.records, batch.size_bytes)
-        self._progress.committed(outstanding.dead)
-        positions: Mapping[str, Position | None] = batch.positions
+        self._count(outstanding)
+        positions: Mapping[str, Position | None] = outstanding.batch.positions
         if positions:
             self._task.committed(positions)
+
+    def _count(self, outstanding: _Outstanding) -> None:
+        batch = outstanding.batch
+        self._progress.moved(batch.taken, batch.size_bytes)
+        self._progress.committed(
+            Settled(batch.taken, batch.written, batch.filtered, outstanding.dead, size_bytes=batch.size_bytes)
+        )
+
+    def _note_lag(self, *, force: bool = False) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if force or self._lag_noted_ms is None or now_ms - self._lag_noted_ms >= LAG_EVERY_MS:
+            self._lag_noted_ms = now_ms
+            self._progress.source_lag = self._task.lag()

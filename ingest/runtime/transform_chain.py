@@ -29,11 +29,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What goes on, what was refused, and the stream's states after this batch."""
+    """What goes on, what was refused, how many rows were left out (less those added), and the stream's states
+    after this batch."""
 
     records: Sequence[Records]
     refused: Sequence[Refusal]
     states: States
+    filtered: int = 0
 
 
 class TransformChain:
@@ -54,7 +56,8 @@ class TransformChain:
         with self._lock:
             for number, transform in enumerate(self._transforms):
                 batches, after[number] = _step(transform, batches, after[number], refused)
-        return ChainResult(batches, refused, after)
+        filtered = len(records) - sum(map(len, batches)) - sum(len(refusal.rows) for refusal in refused)
+        return ChainResult(batches, refused, after, filtered)
 
     def restored(self, stored: Sequence[Mapping[str, Any] | None]) -> States:
         """States as they were committed, for the transforms as they are now.

@@ -21,6 +21,7 @@ from ingest.hub.contract import Hub
 from ingest.hub.topic_formats import TopicFormats
 from ingest.runtime.plan import Plan, SinkPlan, SourcePlan
 from ingest.runtime.progress import Progress
+from ingest.runtime.sink_account import SinkAccount
 from ingest.runtime.sink_loop import SinkLoop
 from ingest.runtime.source_batch import SourceBatches
 from ingest.runtime.source_loop import SourceLoop
@@ -219,7 +220,8 @@ class Worker:
 
     def _sink_task(self, sink: SinkPlan) -> SupervisedTask:
         progress = Progress(self._clock)
-        return self._supervised(f"sink {sink.name}", partial(self._run_sink, sink, progress), sink.retry, progress)
+        run = partial(self._run_sink, sink, SinkAccount(progress), progress)
+        return self._supervised(f"sink {sink.name}", run, sink.retry, progress)
 
     def _supervised(self, name: str, run: Any, retry: Any, progress: Progress) -> SupervisedTask:
         return SupervisedTask(
@@ -263,11 +265,13 @@ class Worker:
             writer_name=owner if count == 1 else f"{owner}/{number + 1}",
         ).run()
 
-    def _run_sink(self, sink: SinkPlan, progress: Progress, stopping: threading.Event) -> Literal["done", "stopped"]:
+    def _run_sink(
+        self, sink: SinkPlan, account: SinkAccount, progress: Progress, stopping: threading.Event
+    ) -> Literal["done", "stopped"]:
         task = sink.connector.task()
         letters = self._setting.plan.errors_topic in sink.topics
         draining = self._draining_letters if letters else self._draining
-        return SinkLoop(self._setting, sink, task, progress, stopping=stopping, draining=draining).run()
+        return SinkLoop(self._setting, sink, task, account, progress, stopping=stopping, draining=draining).run()
 
 
 def _compiled(key: str | None) -> Expression | None:

@@ -62,6 +62,9 @@ class Content(ABC):
     def finished(self) -> bool:
         """All was read, and it is whole as it stands: nothing suggests that more must come."""
 
+    taken: int = 0
+    """How many bytes of a compressed file were read."""
+
     def rewind(self) -> None:
         """Forgets what was read: the file may hold something else by now."""
         return
@@ -105,14 +108,14 @@ class PackedContent(Content):
 
     def rewind(self) -> None:
         self._decompressor = Decompressor(self.compression)
-        self._packed_offset = 0
+        self.taken = 0
         self._kept = bytearray()
         self.kept_from = 0
         self.damage = None
 
     @property
     def finished(self) -> bool:
-        at_end = self._packed_offset >= os.fstat(self.fd).st_size
+        at_end = self.taken >= os.fstat(self.fd).st_size
         return at_end and self.damage is None and self._decompressor.between_members
 
     def prepare(self, offset: int) -> bool:
@@ -138,9 +141,7 @@ class PackedContent(Content):
         return self.kept_from + len(self._kept)
 
     def _can_continue(self) -> bool:
-        return self.damage is None and (
-            not self._decompressor.wants_input or self._packed_offset < os.fstat(self.fd).st_size
-        )
+        return self.damage is None and (not self._decompressor.wants_input or self.taken < os.fstat(self.fd).st_size)
 
     def _more(self) -> bool:
         """One step forward; false where the file ends for now or is damaged."""
@@ -148,14 +149,14 @@ class PackedContent(Content):
             return False
         piece = b""
         if self._decompressor.wants_input:
-            piece = os.pread(self.fd, _PIECE_BYTES, self._packed_offset)
+            piece = os.pread(self.fd, _PIECE_BYTES, self.taken)
             if not piece:
                 return False
-            self._packed_offset += len(piece)
+            self.taken += len(piece)
         try:
             self._kept += self._decompressor.feed(piece, _PIECE_BYTES)
         except Damaged as error:
-            self.damage = f"{self.compression} data is corrupt before byte {self._packed_offset}: {error}"
+            self.damage = f"{self.compression} data is corrupt before byte {self.taken}: {error}"
             return False
         return True
 

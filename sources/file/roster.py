@@ -108,6 +108,11 @@ class Roster:
         self.moved.discard(stream.name)
         self.forgotten.add(stream.name)
 
+    def unread_bytes(self) -> int:
+        """What the files held at the last look and nobody has read. Compressed ones count as they lie on disk."""
+        waiting = sum(candidate.found.size for candidate in self.waiting.values() if not candidate.from_end)
+        return waiting + sum(stream.unread_bytes for stream in self.following.values())
+
     def close(self) -> None:
         """Closes all files."""
         for stream in self.streams.values():

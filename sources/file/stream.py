@@ -73,6 +73,18 @@ class Stream:
     def offset(self) -> int:
         return self.position.fingerprint.offset
 
+    @property
+    def unread_bytes(self) -> int:
+        """How much of its file, as that was at the last look, lies after the position."""
+        if self.file is None or self.position.done:
+            return 0
+        size = self.file.found.size
+        if self.position.compression == "none":
+            return max(0, size - self.offset)
+        if self.content is None:
+            return 0 if self.exhausted else size
+        return max(0, size - self.content.taken)
+
     def look_again(self) -> None:
         """The file may have changed: what was known of its end is void."""
         self.exhausted = False

@@ -88,6 +88,9 @@ class FileTask(SourceTask):
             self._putting_away.note_committed(positions)
             self._putting_away.put_away()
 
+    def lag(self) -> Mapping[str, int]:
+        return {"bytes": self._known.unread_bytes()}
+
     def close(self) -> None:
         if self._watch is not None:
             self._watch.close()

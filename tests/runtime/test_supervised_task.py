@@ -15,7 +15,7 @@ from ingest.errors import (
     SystemUnavailable,
 )
 from ingest.runtime.plan import Retry
-from ingest.runtime.progress import Progress
+from ingest.runtime.progress import Progress, Settled
 from ingest.runtime.supervised_task import SupervisedTask
 
 PATIENCE_MS = 10_000
@@ -117,7 +117,7 @@ def test_a_full_disk_that_lets_something_through_now_and_then_is_not_given_up(cl
 
     def run(stop):
         attempts.append(1)
-        task.progress.committed()
+        task.progress.committed(Settled(records=1, written=1))
         if len(attempts) < 30:
             raise StorageFull("no space")
         return "done"
@@ -193,7 +193,7 @@ def test_a_paused_task_can_be_stopped():
 
 def test_progress_between_failures_keeps_the_pauses_short(clock):
     def run(stop):
-        task.progress.committed()
+        task.progress.committed(Settled(records=1, written=1))
         raise SystemUnavailable("busy")
 
     task = supervised(run, clock, budget=6, backoff_ms=100, max_backoff_ms=100_000)
