@@ -78,6 +78,10 @@ def _cell(kind: int, scale: int, value: bytes) -> bytes:
         return _numeric(value, scale)
     if len(value) != WIDTHS[kind]:
         raise _NoRow
+    return _fixed(kind, value)
+
+
+def _fixed(kind: int, value: bytes) -> bytes:
     if kind == BOOL:
         return bytes([value != b"\0"])
     if kind == DATE:
@@ -122,7 +126,8 @@ def _numeric(value: bytes, scale: int) -> bytes:
             raise _TooMuch
     if whole >= 10**38:
         raise _TooMuch
-    return (-whole if sign else whole).to_bytes(16, "little", signed=True)
+    signed: int = -whole if sign else whole
+    return signed.to_bytes(16, "little", signed=True)
 
 
 def _column(kind: int, cells: list[bytes | None]) -> tuple[np.ndarray, ...]:
