@@ -154,7 +154,7 @@ def test_a_decimal_fits_or_is_refused_at_every_size_and_scale(
         assert (values, refused) == ([None], [1])
     else:
         assert refused == [0]
-        assert int(values[0].scaleb(scale)) == (-number if negative else number)
+        assert int(format(values[0], "f").replace(".", "")) == (-number if negative else number)
 
 
 KINDS = st.sampled_from(range(12))
