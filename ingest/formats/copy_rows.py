@@ -21,7 +21,7 @@ kernel: Any
 try:
     if os.environ.get("INGEST_PURE"):
         raise ImportError("the twin was asked for")
-    import ingest.formats._copy_rows as kernel
+    from ingest.formats import _copy_rows as kernel
 except ImportError:
     kernel = twin
 
