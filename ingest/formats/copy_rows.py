@@ -17,13 +17,12 @@ from ingest.errors import DecodeFailed
 from ingest.formats import copy_rows_twin as twin
 from ingest.formats.copy_rows_twin import JSONB, NUMERIC, TEXT
 
-kernel: Any
 try:
     if os.environ.get("INGEST_PURE"):
         raise ImportError("the twin was asked for")
-    from ingest.formats import _copy_rows as kernel
+    from ingest.formats._copy_rows import decode_rows
 except ImportError:
-    kernel = twin
+    from ingest.formats.copy_rows_twin import decode_rows
 
 _TYPES: Mapping[str, tuple[int, pa.DataType]] = {
     "bool": (twin.BOOL, pa.bool_()),
@@ -86,7 +85,7 @@ class CopyDecoder:
         batch. Texts must be UTF-8, as a connection with that ``client_encoding`` sends them. Raises ``DecodeFailed``.
         """
         try:
-            columns, refused = kernel.decode_rows(np.frombuffer(data, np.uint8), count, self._kinds, self._scales)
+            columns, refused = decode_rows(np.frombuffer(data, np.uint8), count, self._kinds, self._scales)
         except (ValueError, OverflowError) as error:
             raise DecodeFailed(f"binary COPY: {error}", rows=count, size_bytes=len(data)) from error
         arrays = [_array(field.type, count, *parts) for field, parts in zip(self.schema, columns, strict=True)]
