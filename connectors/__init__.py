@@ -3,7 +3,7 @@
 ``source``, ``transform`` and ``sink`` each tell a life story; ``records`` is what flows.
 """
 
-from ingest.connectors.dead_letters import DeadLetter, DeadRecords, Rejected
+from ingest.connectors.dead_letters import MAX_HELD_BYTES, DeadLetter, DeadRecords, Rejected, held_bytes
 from ingest.connectors.records import HEADERS, TIMESTAMP, Origin, Records
 from ingest.connectors.sink import (
     Commit,
@@ -26,6 +26,7 @@ from ingest.connectors.transform import State, Transform, Transformed
 
 __all__ = [
     "HEADERS",
+    "MAX_HELD_BYTES",
     "TIMESTAMP",
     "Commit",
     "DeadLetter",
@@ -48,4 +49,5 @@ __all__ = [
     "TopicPartition",
     "Transform",
     "Transformed",
+    "held_bytes",
 ]

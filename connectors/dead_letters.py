@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -48,3 +48,13 @@ class DeadLetter:
     stage: str
     error: str
     reason: str
+
+
+MAX_HELD_BYTES = 16 * 1024 * 1024
+"""Dead letters are held in memory until the commit that names them: so many bytes of them make a commit due."""
+_LETTER_BYTES = 256  # the value itself, its numbers, its place in a list; topic, stage and error are shared
+
+
+def held_bytes(letters: Iterable[DeadLetter]) -> int:
+    """About what the letters take in memory."""
+    return sum(_LETTER_BYTES + len(letter.reason) for letter in letters)

@@ -8,7 +8,8 @@ The life of a sink, as its author sees it:
    **target** stands: the next offset of each partition, as stored with the output itself. ``None``
    means that this target remembers nothing; then the group's reported offsets decide (at least once).
 4. ``task.put(delivery)`` again and again, in offset order per partition; deliveries of one partition
-   follow each other without a gap. The task may buffer, on its own disk rather than in memory.
+   follow each other without a gap. The task may buffer, on its own disk rather than in memory. What it
+   refuses itself it names in its next commit; ``MAX_HELD_BYTES`` of such letters make a commit due.
 5. ``task.flush(force)`` after each ``put`` and whenever ``next_flush_ms`` has passed: makes a commit if
    one is due (or if anything is pending and ``force`` is set), and returns it once it is durable in the
    target; else ``None``.

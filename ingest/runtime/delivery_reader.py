@@ -21,6 +21,8 @@ from ingest.runtime.transform_chain import Refusal, TransformChain
 
 READ_BYTES = 4 * 1024 * 1024
 """About how much of one partition is read at once; two such reads are in memory."""
+MOST_REASON = 2_000
+"""Characters; a reason may quote the value, and is held in memory until the commit."""
 DISCOVER_MS = 1_000
 
 
@@ -184,7 +186,7 @@ class DeliveryReader:
             )
         place = (records.topic, records.partition or 0)
         return [
-            DeadLetter(*place, offset, row, refusal.stage, refusal.error, reason)
+            DeadLetter(*place, offset, row, refusal.stage, refusal.error, reason[:MOST_REASON])
             for offset, row, reason in zip(numbers, inside.tolist(), refusal.reasons, strict=True)
         ]
 

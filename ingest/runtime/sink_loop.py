@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
-from ingest.connectors import Commit, Delivery, SinkContext, SinkTask, Standing, TopicPartition
+from ingest.connectors import (
+    MAX_HELD_BYTES,
+    Commit,
+    Delivery,
+    SinkContext,
+    SinkTask,
+    Standing,
+    TopicPartition,
+    held_bytes,
+)
 from ingest.errors import ConnectorError
 from ingest.runtime.closing import closing_after
 from ingest.runtime.delivery_reader import DeliveryReader
@@ -26,8 +35,6 @@ from ingest.runtime.task_setting import TaskSetting
 End = Literal["done", "stopped"]
 
 IDLE_WAIT_MS = 200
-MAX_PENDING_DEAD = 50_000
-"""Refused records are named in memory until their commit: that many of them make a commit due."""
 
 
 class SinkLoop:
@@ -61,7 +68,7 @@ class SinkLoop:
         self._put: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._number: int | None = None
-        self._pending_dead = 0
+        self._held_bytes = 0
         self._ends: dict[TopicPartition, int] | None = None
         self._lag = Lag(setting.hub, setting.environment.clock, progress)
 
@@ -119,7 +126,7 @@ class SinkLoop:
             coming = self._read_ahead(ahead)
             if delivery is not None:
                 self._take(delivery)
-            self._flush(force=self._pending_dead >= MAX_PENDING_DEAD)
+            self._flush(force=self._held_bytes >= MAX_HELD_BYTES)
             self._note_lag()
         return "stopped"
 
@@ -134,7 +141,7 @@ class SinkLoop:
         self._task.put(delivery)
         self._fail.hit("sink.put")
         self._put[place] = delivery.end
-        self._pending_dead += len(delivery.dead)
+        self._held_bytes += held_bytes(delivery.dead)
         self._account.put(delivery)
 
     def _flush(self, *, force: bool) -> None:
@@ -147,7 +154,7 @@ class SinkLoop:
         self._dead_letters.settle(commit)
         self._fail.hit("sink.dead-letters")
         self._setting.on_commit(self._sink.name, commit)
-        self._pending_dead = 0
+        self._held_bytes = 0
         self._committed.update(commit.offsets)
         self._hub.commit_group(self._group, commit.offsets)
         self._hub.hold_retention(self._owner, self._committed)

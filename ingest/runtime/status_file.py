@@ -32,6 +32,15 @@ class StatusFile:
             temporary.unlink(missing_ok=True)
 
 
+    def last_commits(self) -> dict[str, int]:
+        """When each task last committed, by what an earlier run wrote here; empty where nobody knows."""
+        try:
+            tasks = json.loads(self.path.read_text(encoding="utf-8"))["tasks"]
+            return {str(task["task"]): int(task["last_commit_ms"]) for task in tasks if task["last_commit_ms"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+
 def status_path(folder: Path, pipeline: str) -> Path:
     """Where the status of a pipeline stands below the hub's data folder."""
     return folder / "status" / f"{pipeline}.json"

@@ -94,6 +94,10 @@ class Worker:
             task for task, sink in zip(self._sinks, plan.sinks, strict=True) if plan.errors_topic in sink.topics
         ]
 
+        last_commits = self._status_file.last_commits() if self._status_file else {}
+        for task in self.tasks:
+            task.progress.last_commit_ms = last_commits.get(task.name)
+
     @property
     def tasks(self) -> list[SupervisedTask]:
         """All tasks, sources first."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ingest.connectors import DeadLetter, Delivery, TopicPartition
+from ingest.connectors import DeadLetter, Delivery, TopicPartition, held_bytes
 from ingest.errors import IdentityMismatch
 from ingest.sinks.lake.manifest import Range
-
-MAX_DEAD = 50_000
-"""Dead letters are named in memory and in the manifest: so many make a commit due."""
 
 
 class Pending:
@@ -19,6 +16,8 @@ class Pending:
         self._committed = dict(offsets)
         self._ranges: dict[TopicPartition, tuple[int, int]] = {}
         self.dead: list[DeadLetter] = []
+        self.dead_bytes = 0
+        """About what ``dead`` takes in memory, and then in the manifest."""
         self.since_ms: int | None = None
 
     def __bool__(self) -> bool:
@@ -37,9 +36,14 @@ class Pending:
                 offset=delivery.start,
             )
         self._ranges[place] = (start, delivery.end)
-        self.dead += delivery.dead
+        self.refuse(delivery.dead)
         if self.since_ms is None:
             self.since_ms = now_ms
+
+    def refuse(self, letters: Sequence[DeadLetter]) -> None:
+        """Names records that will not be written."""
+        self.dead += letters
+        self.dead_bytes += held_bytes(letters)
 
     def ranges(self) -> tuple[Range, ...]:
         """What a commit accounts for now."""

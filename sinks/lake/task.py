@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ingest.connectors import Commit, Delivery, SinkContext, SinkTask, Standing
+from ingest.connectors import MAX_HELD_BYTES, Commit, Delivery, SinkContext, SinkTask, Standing
 from ingest.errors import ConnectorError, SinkFenced
 from ingest.sinks.lake.file_format import FileFormat
 from ingest.sinks.lake.ledger import Ledger
 from ingest.sinks.lake.manifest import DataFile, Entry
 from ingest.sinks.lake.names import owner_name
 from ingest.sinks.lake.partition_by import parse_all
-from ingest.sinks.lake.pending import MAX_DEAD, Pending
+from ingest.sinks.lake.pending import Pending
 from ingest.sinks.lake.pending_files import PendingFiles
 from ingest.sinks.lake.placing import Placing
 from ingest.sinks.lake.recovery import next_entry, publish, take_over
@@ -50,7 +50,7 @@ class LakeTask(SinkTask):
         for records in delivery.records:
             if len(records):
                 placed = self._placing.place(records)
-                self._pending.dead += placed.dead
+                self._pending.refuse(placed.dead)
                 place = (delivery.topic, delivery.partition)
                 files.append(place, placed.batch, placed.offsets, placed.folders)
 
@@ -121,7 +121,7 @@ class LakeTask(SinkTask):
             waited = False
         else:
             waited = self._clock.monotonic_ms() - since >= self._settings.roll.interval
-        return waited or files.full or len(self._pending.dead) >= MAX_DEAD
+        return waited or files.full or self._pending.dead_bytes >= MAX_HELD_BYTES
 
     def _entry(self, files: list[DataFile]) -> Entry:
         offsets = self._pending.offsets()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from ingest.connectors import Commit, Records, Standing, TopicPartition
+from ingest.connectors import Commit, Records, Rejected, Standing, TopicPartition, Transformed
 from ingest.errors import ConnectorError, IdentityMismatch, PositionLost, RecordRefused, SinkFenced, SystemUnavailable
 from ingest.hub.embedded import EmbeddedHub
 from ingest.runtime.plan import ErrorPolicy, Retry, TopicPlan
@@ -361,3 +361,28 @@ def test_the_hub_of_another_folder_is_another_hub(world, tmp_path):
         other.close()
     assert isinstance(outcome.error, IdentityMismatch)
     assert target.rows == texts(10)
+
+
+def test_dead_letters_that_fill_memory_make_a_commit_due(world, monkeypatch):
+    from ingest.runtime import delivery_reader, sink_loop
+
+    monkeypatch.setattr(sink_loop, "MAX_HELD_BYTES", 3_000)
+    monkeypatch.setattr(delivery_reader, "READ_BYTES", 1)  # a batch of the source at a time
+    fill(world, [f"!{number}" for number in range(30)])
+    target = world.Target(commit_every=1000)
+    world.run(world.plan(None, target, sink={"transforms": [world.Upper()]}))
+    assert len(target.numbers) == 3
+    assert len(world.dead()) == 30
+
+
+def test_a_reason_that_quotes_a_whole_value_is_cut(world):
+    class Wordy(world.Upper):
+        def apply(self, records, state):
+            rejected = Rejected(pa.array([0], pa.int64()), ["no: " + "x" * 100_000], "Wordy")
+            return Transformed([records.slice(1)], [rejected])
+
+    fill(world, ["a"])
+    world.run(world.plan(None, world.Target(), sink={"transforms": [Wordy()]}))
+    ((_, headers),) = world.dead()
+    assert headers["reason"].startswith("no: xxx")
+    assert len(headers["reason"]) == 2_000

@@ -160,6 +160,16 @@ def test_the_status_file_tells_how_it_ended(world, tmp_path):
     assert numbers == {"source in": ("done", 7), "sink out": ("done", 7)}
 
 
+def test_the_last_commit_is_known_after_a_restart(world, tmp_path):
+    plan = world.plan(world.System(texts(7)), world.Target())
+    Worker(world.hub, plan, until_caught_up=True, status_folder=tmp_path).run()
+    before = {task["task"]: task["last_commit_ms"] for task in read_status(tmp_path, "p")["tasks"]}
+    assert all(before.values())
+    Worker(world.hub, plan, until_caught_up=True, status_folder=tmp_path).run()
+    again = {task["task"]: (task["last_commit_ms"], task["commits"]) for task in read_status(tmp_path, "p")["tasks"]}
+    assert again == {name: (time_ms, 0) for name, time_ms in before.items()}
+
+
 def test_a_failure_is_in_the_status(world, tmp_path):
     plan = world.plan(world.System(texts(7), faults={0: [ConnectorError("no such file")]}))
     Worker(world.hub, plan, until_caught_up=True, status_folder=tmp_path).run()

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from lake import Lake, delivery, numbers
 
-from ingest.connectors import DeadLetter, Delivery
+from ingest.connectors import MAX_HELD_BYTES, DeadLetter, Delivery, held_bytes
 from ingest.sinks.lake.pending_files import MAX_OPEN_FILES
 from ingest.sinks.lake.task import LakeTask
 from ingest.sinks.parquet.file_format import ROW_GROUP_ROWS
@@ -119,11 +119,27 @@ def test_a_position_without_rows_lands_too(lake: Lake) -> None:
 
 def test_very_many_dead_letters_make_a_commit_due(lake: Lake) -> None:
     task = lake.open()
-    letters = [DeadLetter("events", 0, number, 0, "parse", "ParseFailed", "no") for number in range(50_000)]
-    task.put(Delivery("events", 0, 0, 50_000, (), letters))
+    letters = [DeadLetter("events", 0, number, 0, "parse", "ParseFailed", "no" * 500) for number in range(15_000)]
+    task.put(Delivery("events", 0, 0, 10_000, (), letters[:10_000]))
+    assert task.flush() is None
+    task.put(Delivery("events", 0, 10_000, 15_000, (), letters[10_000:]))
     commit = task.flush()
     assert commit is not None
-    assert len(commit.dead) == 50_000
+    assert held_bytes(commit.dead) >= MAX_HELD_BYTES
+    assert len(commit.dead) == 15_000
+
+
+def test_very_many_rows_that_the_sink_refuses_itself_make_a_commit_due(lake: Lake) -> None:
+    task = lake.open(partition_by=["name"])
+    commits, start = [], 0
+    while not commits and start < 200_000:
+        task.put(delivery(start, wide(start, start + 5_000, name=np.full(5_000, "x" * 300))))
+        start += 5_000
+        commits += [commit] if (commit := task.flush()) is not None else []
+    assert commits, "each row is refused: its folder's name would be too long"
+    assert held_bytes(commits[0].dead) >= MAX_HELD_BYTES
+    assert held_bytes(commits[0].dead) < 2 * MAX_HELD_BYTES
+    assert len(commits[0].dead) == start
 
 
 def test_small_deliveries_become_large_row_groups(lake: Lake) -> None:
