@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from ingest.transforms.columns import with_columns
 from ingest.transforms.refusals import Refusals
 
 ERROR = "FunctionFailed"
+_QUIT = "tried to end the program"
+_QUIT_HINT = "a function returns or raises; it must not call sys.exit"
 _NO_ROWS_FAULT = (NameError, ImportError, SyntaxError, NotImplementedError)
 
 
@@ -78,9 +81,18 @@ class Python(Transform):
             self._call(batch.slice(0, half), start, outcome)
             self._call(batch.slice(half), start + half, outcome)
             return
+        except BaseException as error:  # SystemExit and its like would end more than this function
+            raise self._quit(error) from error
         made, rows, reasons = self._checked(result, batch.num_rows)
         outcome.pieces.append((rows + start, made))
         outcome.refusals.add([row + start for row in reasons], list(reasons.values()))
+
+    def _quit(self, error: BaseException) -> BaseException:
+        if _asked_for(error):
+            return error
+        code = getattr(self._function, "__code__", None)
+        place = f" ({code.co_filename}, line {code.co_firstlineno})" if code is not None else ""
+        return ConnectorError(f"{self._name}{place} {_QUIT}: {_described(error)}", hint=_QUIT_HINT)
 
     def _checked(self, result: Any, count: int) -> tuple[pa.RecordBatch, np.ndarray, dict[int, str]]:
         """What the function returned, as batch, rows kept, rows refused. Raises ``ConnectorError``."""
@@ -135,6 +147,11 @@ def _load(function: str) -> Callable[[pa.RecordBatch], Any]:
         raise ConfigError(f"function: there is no file {place}", setting="function") from error
     except Exception as error:  # whatever the user's module raises when it is imported
         raise ConfigError(f"function: {place} cannot be loaded: {_described(error)}", setting="function") from error
+    except BaseException as error:
+        if _asked_for(error):
+            raise
+        told = f"function: {place} {_QUIT} when it was loaded: {_described(error)}"
+        raise ConfigError(told, hint=_QUIT_HINT, setting="function") from error
     found = getattr(module, name, None)
     if not callable(found):
         raise ConfigError(f"function: {place} has no function {name}", setting="function")
@@ -148,6 +165,11 @@ def _from_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _asked_for(error: BaseException) -> bool:
+    """Whether it is the user's Ctrl-C, which reaches the main thread only."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def _described(error: BaseException) -> str:

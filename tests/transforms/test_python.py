@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +44,13 @@ def nothing(batch):
 
 def typo(batch):
     return bacth
+
+def leave(batch):
+    import sys
+    sys.exit(0)
+
+def interrupt(batch):
+    raise KeyboardInterrupt("mine")
 
 number = 3
 """
@@ -148,3 +156,27 @@ def test_what_is_not_callable_and_what_does_not_load(module: Path, tmp_path: Pat
 def test_a_function_is_written_with_a_colon(function: str) -> None:
     with pytest.raises(ValidationError, match="module:function"):
         Python.Settings(function=function)
+
+
+def test_a_function_that_would_end_the_program_stops_the_task_and_is_named(module: Path) -> None:
+    with pytest.raises(ConnectorError, match=r"tried to end the program: SystemExit: 0") as caught:
+        call(module, "leave", pa.array([{"n": 1}, {"n": 2}]))
+    assert f"{module}:leave" in caught.value.message
+    assert caught.value.hint
+
+
+def test_an_interrupt_of_its_own_making_in_a_task_is_an_error_like_that(module: Path) -> None:
+    with ThreadPoolExecutor(1) as thread, pytest.raises(ConnectorError, match="KeyboardInterrupt: mine"):
+        thread.submit(call, module, "interrupt", pa.array([{"n": 1}])).result()
+
+
+def test_ctrl_c_is_still_that_of_the_user(module: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        call(module, "interrupt", pa.array([{"n": 1}]))
+
+
+def test_a_module_that_would_end_the_program_when_it_is_loaded_is_an_error_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "leaves.py"
+    path.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(ConfigError, match=r"leaves\.py tried to end the program when it was loaded: SystemExit: 3"):
+        Python(Python.Settings(function=f"{path}:f"))
