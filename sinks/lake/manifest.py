@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Literal
 
 import crc32c
@@ -60,12 +60,14 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Offsets ``start``..``end`` (half-open) of one partition that a commit accounts for."""
+    """Offsets ``start``..``end`` (half-open) of one partition that a commit accounts for. ``filtered`` rows of them
+    were left out by the sink's transforms (less those that they added)."""
 
     topic: str
     partition: int
     start: int
     end: int
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _document(entry: Entry) -> dict[str, Any]:
         return document
     return document | {
         "topic_ids": dict(entry.topic_ids),
-        "ranges": [[item.topic, item.partition, item.start, item.end] for item in entry.ranges],
+        "ranges": [list(astuple(item)) for item in entry.ranges],
         "offsets": [[place.topic, place.partition, offset] for place, offset in entry.offsets.items()],
         "dead": [[getattr(letter, name) for name in _LETTER] for letter in entry.dead],
         "schemas": {topic: schema_document(schema) for topic, schema in entry.schemas.items()},

@@ -14,7 +14,7 @@ class Pending:
 
     def __init__(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._committed = dict(offsets)
-        self._ranges: dict[TopicPartition, tuple[int, int]] = {}
+        self._ranges: dict[TopicPartition, Range] = {}
         self.dead: list[DeadLetter] = []
         self.dead_bytes = 0
         """About what ``dead`` takes in memory, and then in the manifest."""
@@ -26,7 +26,8 @@ class Pending:
     def take(self, delivery: Delivery, now_ms: int) -> None:
         """Accounts for a delivery. One that repeats what was committed, or is pending, would write rows twice."""
         place = TopicPartition(delivery.topic, delivery.partition)
-        start, reached = self._ranges.get(place, (delivery.start, self._committed.get(place, delivery.start)))
+        pending = self._ranges.get(place)
+        reached = pending.end if pending else self._committed.get(place, delivery.start)
         if delivery.start < reached:
             raise IdentityMismatch(
                 f"{delivery.topic}-{delivery.partition}: offset {delivery.start} was delivered, and the target has "
@@ -35,7 +36,8 @@ class Pending:
                 partition=delivery.partition,
                 offset=delivery.start,
             )
-        self._ranges[place] = (start, delivery.end)
+        start, filtered = (pending.start, pending.filtered) if pending else (delivery.start, 0)
+        self._ranges[place] = Range(*place, start, delivery.end, filtered + delivery.filtered)
         self.refuse(delivery.dead)
         if self.since_ms is None:
             self.since_ms = now_ms
@@ -47,8 +49,8 @@ class Pending:
 
     def ranges(self) -> tuple[Range, ...]:
         """What a commit accounts for now."""
-        return tuple(Range(*place, start, end) for place, (start, end) in sorted(self._ranges.items()))
+        return tuple(self._ranges[place] for place in sorted(self._ranges))
 
     def offsets(self) -> dict[TopicPartition, int]:
         """The next offsets of all partitions after such a commit."""
-        return self._committed | {place: end for place, (_, end) in sorted(self._ranges.items())}
+        return self._committed | {place: self._ranges[place].end for place in sorted(self._ranges)}
