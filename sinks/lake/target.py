@@ -14,6 +14,7 @@ from ingest.sinks.lake.store import Store
 
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
+_HDFS = ("hdfs", "webhdfs")
 _IN_PROCESS = ("memory",)
 
 
@@ -21,7 +22,7 @@ def check_url(url: str, *, single_writer: bool) -> None:
     """Without any I/O: raises ``ConfigError`` for a place that cannot tell two writers apart, unless
     ``single_writer`` says that there are none."""
     scheme, _ = _parted(url)
-    if scheme not in (*_LOCAL, *_S3, *_IN_PROCESS) and not single_writer:
+    if scheme not in (*_LOCAL, *_S3, *_HDFS, *_IN_PROCESS) and not single_writer:
         raise ConfigError(
             f"the store {scheme}:// has no way for two writers to notice each other",
             hint="set single_writer: true if no other process ever writes to this table",
@@ -45,6 +46,8 @@ def open_store(
         base_folder = base_folder.absolute()
         root = Path(os.path.normpath(base_folder / Path(path).expanduser()))
         return LocalStore(root, environment.disk, base_folder=base_folder, single_writer=single_writer)
+    if scheme in _HDFS:
+        return _hdfs(scheme, path, storage_options or {})
     filesystem, root_path = _fsspec(url, scheme, storage_options or {})
     if scheme in _S3:
         from ingest.sinks.lake.store_s3 import S3Store
@@ -53,6 +56,19 @@ def open_store(
     from ingest.sinks.lake.store_renaming import RenamingStore
 
     return RenamingStore(filesystem, root_path, scheme)
+
+
+def _hdfs(scheme: str, place: str, options: Mapping[str, Any]) -> Store:
+    from ingest.sinks.lake.store_hdfs import HdfsStore
+
+    authority, _, path = place.partition("/")
+    if scheme == "hdfs":
+        from ingest.sinks.lake.hdfs_rpc import RpcClient
+
+        return HdfsStore(RpcClient(authority, options), f"/{path}")
+    from ingest.sinks.lake.hdfs_web import WebClient
+
+    return HdfsStore(WebClient(authority, options), f"/{path}")
 
 
 def _parted(url: str) -> tuple[str, str]:
