@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from ingest.sinks.lake.store import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row of a batch (its index) that cannot be written, and why."""
+
+    row: int
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch as the encoder wants it, and the rows that have no form and are not in it.
+
+    The batch's schema, with its metadata, is that of the file: where it changes a new file begins.
+    """
+
+    batch: pa.RecordBatch
+    refused: Sequence[Refusal] = ()
 
 
 class FileKey(NamedTuple):
@@ -22,7 +43,7 @@ class Encoder(Protocol):
     """Turns rows into the bytes of one file. Used by one thread, until ``finish`` or ``abandon``."""
 
     def write(self, rows: pa.Table) -> None:
-        """Appends rows of the file's schema; on return their bytes have been given to the draft, but for what a
+        """Appends prepared rows; on return their bytes have been given to the draft, but for what a
         compressor holds back."""
 
     def finish(self, about: Mapping[str, Any]) -> None:
@@ -44,6 +65,9 @@ class FileFormat(Protocol):
 
     def holds(self, kind: pa.DataType) -> bool:
         """Whether values of this type can be written. Asked of the innermost types of lists, maps and objects."""
+
+    def prepare(self, batch: pa.RecordBatch) -> Prepared:
+        """Called once for all rows of a batch, before they are split by file; what is slow is done here."""
 
     def encoder(self, draft: Draft, schema: pa.Schema) -> Encoder:
         """The writer of one file."""

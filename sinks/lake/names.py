@@ -7,10 +7,12 @@ belongs to another by the name alone. The layout is docs/formats/manifest.md.
 from __future__ import annotations
 
 import hashlib
+import re
 from urllib.parse import quote
 
 SEPARATOR = "~"
 SUFFIX = ".parquet"
+_DATA_NAME = re.compile(r"[^.~][^/]*\.(parquet|jsonl|csv|tsv|txt|dsv|avro)(\.(gz|zst|bz2))?")
 LEDGERS = "_ingest"
 """The folder of all manifests; readers that look into folders pass over names that begin with ``_`` or ``.``."""
 GROUP = 1000
@@ -30,10 +32,15 @@ def owner_name(pipeline: str, sink: str) -> str:
     return f"{_part(pipeline, _OWNER_PART)}{SEPARATOR}{_part(sink, _OWNER_PART)}"
 
 
-def data_name(owner: str, topic: str, partition: int, commit: int, number: int) -> str:
+def data_name(owner: str, topic: str, partition: int, commit: int, number: int, suffix: str = SUFFIX) -> str:
     """The ``number``-th file of a commit; names sort as commits do within a partition of a topic."""
     parts = (owner, _part(topic, _TOPIC_PART), str(partition), f"{commit:012d}", f"{number:05d}")
-    return SEPARATOR.join(parts) + SUFFIX
+    return SEPARATOR.join(parts) + suffix
+
+
+def is_data(path: str) -> bool:
+    """Whether a path ends as those of data files do, in any format of ours, and is not hidden."""
+    return _DATA_NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def compacted_name(first: str, sequence: int) -> str:
@@ -101,7 +108,7 @@ def is_temporary_of(owner: str, name: str) -> bool:
 
 def is_data_of(owner: str, name: str) -> bool:
     """Whether a name is one that ``data_name`` (or ``compacted_name``, for compactions) made for this writer."""
-    return name.endswith(SUFFIX) and _is_of(owner, name)
+    return is_data(name) and _is_of(owner, name)
 
 
 def _is_of(owner: str, name: str) -> bool:

@@ -67,7 +67,7 @@ class PendingFiles:
 
     def append(self, place: Place, batch: pa.RecordBatch, offsets: np.ndarray, folders: Folders) -> None:
         """Takes rows of one partition; all of them have a folder."""
-        if self._schemas.get(place) != batch.schema:
+        if not _same(self._schemas.get(place), batch.schema):
             self._finish_place(place)
             self._schemas[place] = batch.schema
         self._count(place, folders)
@@ -119,7 +119,7 @@ class PendingFiles:
 
     def _start(self, key: FileKey, schema: pa.Schema) -> OpenFile:
         self._number += 1
-        name = data_name(self._owner, key.topic, key.partition, self._commit, self._number)
+        name = data_name(self._owner, key.topic, key.partition, self._commit, self._number, self._format.suffix)
         path = f"{key.folder}/{name}".lstrip("/")
         file = OpenFile(key, schema, self._format, self._about, lambda: self._draft(path))
         self._open[key] = file
@@ -177,3 +177,8 @@ class PendingFiles:
 
     def _finish_file(self, key: FileKey) -> None:
         self._finished.append(self._open.pop(key).finish(self._fail))
+
+
+def _same(old: pa.Schema | None, new: pa.Schema) -> bool:
+    """Whether rows of both may stand in one file."""
+    return old is not None and old.equals(new) and old.metadata == new.metadata

@@ -5,7 +5,7 @@ Rows that cannot are named as dead letters, or stop the sink where none are tole
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,15 +13,15 @@ import pyarrow as pa
 
 from ingest.connectors import DeadLetter, Records
 from ingest.errors import ConfigError, ConnectorError, RecordRefused
-from ingest.sinks.lake.file_format import FileFormat
+from ingest.sinks.lake.file_format import FileFormat, Refusal
 from ingest.sinks.lake.partition_by import PartitionField
 from ingest.sinks.lake.partition_values import Folders, folders
-from ingest.sinks.lake.topic_columns import Refusal, TopicColumns
+from ingest.sinks.lake.topic_columns import TopicColumns
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Rows to be written (with the columns that files hold), their offsets and folders; and what was refused."""
+    """Rows to be written (as the format has prepared them), their offsets and folders; and what was refused."""
 
     batch: pa.RecordBatch
     offsets: np.ndarray
@@ -68,7 +68,13 @@ class Placing:
             keep = pa.array(placed.codes >= 0)
             batch, records = batch.filter(keep), records.filter(keep)
             placed = replace(placed, codes=placed.codes[placed.codes >= 0])
-        return Placed(self._without_keys(batch), _offsets(records), placed, dead)
+        prepared = self._format.prepare(self._without_keys(batch))
+        if not prepared.refused:
+            return Placed(prepared.batch, _offsets(records), placed, dead)
+        dead += self._refuse(records, prepared.refused)
+        rows = np.delete(np.arange(len(records)), [item.row for item in prepared.refused])
+        placed = replace(placed, codes=placed.codes[rows])
+        return Placed(prepared.batch, _offsets(records)[rows], placed, dead)
 
     def _without_keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Columns that the folder tells are left out of the file, as Hive does."""
@@ -93,7 +99,7 @@ class Placing:
                 setting="partition_by",
             )
 
-    def _refuse(self, records: Records, refused: list[Refusal]) -> list[DeadLetter]:
+    def _refuse(self, records: Records, refused: Sequence[Refusal]) -> list[DeadLetter]:
         if not refused:
             return []
         offsets = _offsets(records)

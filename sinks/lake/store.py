@@ -62,7 +62,7 @@ class Draft(ABC):
 
     @abstractmethod
     def finish(self) -> StoredFile:
-        """On return the bytes are durable; after ``settle`` the file is."""
+        """The content is complete. After ``settle`` it is durable, on most stores before."""
 
     def discard(self) -> None:
         """Removes what was written. Harmless if it is gone; raises nothing."""
@@ -134,7 +134,7 @@ class Store(ABC):
 
     @abstractmethod
     def data_files(self) -> Iterator[str]:
-        """The paths of all visible files that end in ``.parquet``, in any order."""
+        """The paths of all visible files that end as data files do, in any order."""
 
     @abstractmethod
     def strays(self, owner: str) -> list[Any]:

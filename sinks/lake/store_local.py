@@ -17,7 +17,7 @@ from ingest.disk import Disk
 from ingest.errors import ConfigError
 from ingest.log.storage_failure import storage
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_temporary_of, ledger_folder, temporary_name
+from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_temporary_of, ledger_folder, temporary_name
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
@@ -154,7 +154,7 @@ class LocalStore(Store):
                 return None
 
     def data_files(self) -> Iterator[str]:
-        return (path for path in self._walk() if path.endswith(SUFFIX))
+        return (path for path in self._walk() if is_data(path))
 
     def strays(self, owner: str) -> list[Any]:
         found = [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]

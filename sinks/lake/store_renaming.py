@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_temporary_of, temporary_name
+from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_temporary_of, temporary_name
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -152,7 +152,7 @@ class RenamingStore(Store):
                 return None
 
     def data_files(self) -> Iterator[str]:
-        return (path for path in self._walk() if path.endswith(SUFFIX))
+        return (path for path in self._walk() if is_data(path))
 
     def strays(self, owner: str) -> list[Any]:
         return [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.lake.manifest import StoredFile, Upload
-from ingest.sinks.lake.names import LEDGERS, SUFFIX, hidden_path, is_data_of
+from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_data_of
 from ingest.sinks.lake.store import Draft, Store, is_published, missing
 
 PART_BYTES = 8 * 1024 * 1024
@@ -175,7 +175,7 @@ class S3Store(Store):
             found = self._filesystem.find(self._full(""))
         for path in found:
             below = path.removeprefix(f"{self._bucket}/{self._prefix}")
-            if below.endswith(SUFFIX) and not below.startswith(f"{LEDGERS}/"):
+            if is_data(below) and not below.startswith(f"{LEDGERS}/"):
                 yield below
 
     def strays(self, owner: str) -> list[Any]:

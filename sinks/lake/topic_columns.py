@@ -16,17 +16,8 @@ import pyarrow.compute as pc
 from ingest.connectors import Records
 from ingest.formats.casting import cast_value
 from ingest.formats.schema import merge
-from ingest.sinks.lake.file_format import FileFormat
+from ingest.sinks.lake.file_format import FileFormat, Refusal
 from ingest.sinks.lake.storable import Storable, repeated_name, storable
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One row of the input (its index) that cannot be written, and why."""
-
-    row: int
-    error: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types as t
 
+from ingest.sinks.lake.file_format import Prepared
 from ingest.sinks.lake.store import Draft
 from ingest.sinks.parquet.settings import ParquetSettings
 
@@ -32,6 +33,9 @@ class ParquetFormat:
 
     def holds(self, kind: pa.DataType) -> bool:
         return not (t.is_union(kind) or t.is_interval(kind))
+
+    def prepare(self, batch: pa.RecordBatch) -> Prepared:
+        return Prepared(batch.replace_schema_metadata(None))
 
     def encoder(self, draft: Draft, schema: pa.Schema) -> ParquetEncoder:
         return ParquetEncoder(draft, schema, self._compression, self._level)

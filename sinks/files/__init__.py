@@ -1,0 +1,1 @@
+"""Rows to text, CSV, JSON lines and Avro files, exactly once."""
