@@ -29,10 +29,13 @@ def groups() -> None:
 @data_option
 @json_option
 def list_groups(data: Path, as_json: bool) -> None:
-    """All groups, with their total lag."""
+    """All groups, with their total lag, and the records that the hub keeps for them whatever its retention says."""
     with open_hub(data, writable=False) as hub:
-        rows = [{"group": group, "lag": sum(row["lag"] or 0 for row in _lags(hub, group))} for group in hub.groups()]
-    print_rows(rows, ["group", "lag"], as_json=as_json)
+        rows = [
+            {"group": group, "lag": sum(row["lag"] or 0 for row in _lags(hub, group)), "kept": _kept(hub, group)}
+            for group in _all(hub)
+        ]
+    print_rows(rows, ["group", "lag", "kept"], as_json=as_json)
 
 
 @groups.command()
@@ -69,16 +72,45 @@ def reset(talk: Talk, group: str, topic: str, target: str, data: Path, wait_s: f
 @wait_option
 @click.pass_obj
 def delete(talk: Talk, group: str, data: Path, wait_s: float) -> None:
-    """Forgets a group's offsets."""
+    """Forgets a group's offsets, and no longer keeps records for it that are due to go.
+
+    For a sink that was removed from its pipeline: until then the hub keeps what that sink has not read.
+    A sink that is still there takes up its position from its target when it runs again.
+    """
     with open_hub(data, writable=True, wait_s=wait_s) as hub:
-        hub.delete_group(_known(hub, group))
-    talk.say(f"deleted {group}", group=group)
+        kept = _kept(hub, _known(hub, group))
+        hub.delete_group(group)
+        for holder in _holders(hub, group):
+            hub.hold_retention(holder, {})
+    released = "" if kept is None else f"; {kept} records are no longer kept for it"
+    talk.say(f"deleted {group}{released}", group=group, kept=kept)
 
 
 def _known(hub: Hub, group: str) -> str:
-    if group not in hub.groups():
-        raise UsageError(f"no group {group}", hint=f"known groups: {', '.join(hub.groups()) or 'none'}")
+    if group not in _all(hub):
+        raise UsageError(f"no group {group}", hint=f"known groups: {', '.join(_all(hub)) or 'none'}")
     return group
+
+
+def _all(hub: Hub) -> list[str]:
+    """Also those of sinks that have reported nothing yet, and keep the log all the same."""
+    from ingest.runtime.plan import group_of
+
+    return sorted({*hub.groups(), *map(group_of, hub.retention_holds())})
+
+
+def _holders(hub: Hub, group: str) -> list[str]:
+    from ingest.runtime.plan import group_of
+
+    return [holder for holder in hub.retention_holds() if group_of(holder) == group]
+
+
+def _kept(hub: Hub, group: str) -> int | None:
+    """How many offsets the group's sink keeps from retention; None if it keeps nothing."""
+    holds = [hub.retention_holds()[holder] for holder in _holders(hub, group)]
+    if not holds:
+        return None
+    return sum(max(0, hub.end_offset(*place) - offset) for hold in holds for place, offset in hold.items())
 
 
 def _lags(hub: Hub, group: str) -> list[dict[str, Any]]:

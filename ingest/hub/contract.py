@@ -182,6 +182,10 @@ class Hub(ABC):
         otherwise; an empty mapping releases. Survives restarts."""
 
     @abstractmethod
+    def retention_holds(self) -> Mapping[str, Mapping[TopicPartition, int]]:
+        """What each holder keeps from retention."""
+
+    @abstractmethod
     def compacted(self, topic: str) -> Iterable[tuple[bytes, bytes]]:
         """The latest value of each key of an internal compacted topic, tombstones left out."""
 

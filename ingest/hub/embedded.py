@@ -151,6 +151,10 @@ class EmbeddedHub(Hub):
         urgent = any(offset < before.get(place, offset + 1) for place, offset in offsets.items())
         self._write_groups([self._groups.put("hold", holder, offsets, replace=True)], durable=urgent)
 
+    def retention_holds(self) -> Mapping[str, Mapping[TopicPartition, int]]:
+        self._refresh_groups()
+        return {holder: self._groups.offsets("hold", holder) for holder in self._groups.names("hold")}
+
     # --- the rest
 
     def compacted(self, topic: str) -> Iterable[tuple[bytes, bytes]]:

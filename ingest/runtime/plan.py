@@ -12,6 +12,8 @@ from typing import Literal
 
 from ingest.connectors import SinkConnector, SourceConnector, TopicPartition, Transform
 
+_SINK = "/sink/"
+
 Contract = Literal["evolve", "freeze", "dead-letter"]
 """What a schema change does: the topic's schema grows, the task stops, or the records are dead letters."""
 
@@ -95,9 +97,16 @@ class Plan:
         return f"{self.pipeline}/{source}"
 
     def sink_owner(self, sink: str) -> str:
-        """The same for a sink; a source and a sink of one pipeline may have the same name."""
-        return f"{self.pipeline}/sink/{sink}"
+        """The same for a sink; a source and a sink of one pipeline may have the same name. Under this name it keeps
+        records from retention, too."""
+        return f"{self.pipeline}{_SINK}{sink}"
 
     def group(self, sink: str) -> str:
         """The consumer group that a sink reports to."""
-        return f"{self.pipeline}.{sink}"
+        return group_of(self.sink_owner(sink))
+
+
+def group_of(sink_owner: str) -> str:
+    """The group of the sink that is known to the hub as ``sink_owner``."""
+    pipeline, _, sink = sink_owner.rpartition(_SINK)
+    return f"{pipeline}.{sink}"

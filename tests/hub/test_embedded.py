@@ -215,9 +215,11 @@ def test_retention_stops_at_the_slowest_sink_and_goes_on_when_it_is_released(tmp
     hub.hold_retention("fast", {PLACE: 5})
     hub._store.abandon()
     hub = open_hub(tmp_path)
+    assert hub.retention_holds() == {"slow": {PLACE: 2}, "fast": {PLACE: 5}}
     hub._store.clean()
     assert hub.start_offset("t", 0) == 2
     hub.hold_retention("slow", {})
+    assert hub.retention_holds() == {"fast": {PLACE: 5}}
     hub._store.clean()
     assert hub.start_offset("t", 0) == 5
     hub.close()
