@@ -10,10 +10,13 @@ The life of a source, as its author sees it:
 5. ``task.poll()`` again and again. It returns a batch with the positions *after* that batch; or
    ``None`` after it has waited a while (use ``context.wait``: never sleep). It raises
    ``EndOfInput`` when ``context.until_caught_up`` is set and nothing is left.
+   ``task.appended(landed)`` follows each batch, for sources that must tell their senders where records went.
 6. ``task.committed(positions)`` after the hub has a batch and its positions **on disk**: only now tell
    the outside system that it is done (delete the file, confirm the slot). Called in the thread that polls,
    in order, perhaps for several batches at once; after a crash it may never have been called.
-7. ``task.close()``, always, also after a failure. ``open`` may be called again afterwards on a new task.
+7. ``task.drain()`` again and again after ``context.stopping`` is set, until it returns ``None``: what the task has
+   accepted from others and not handed over yet.
+8. ``task.close()``, always, also after a failure. ``open`` may be called again afterwards on a new task.
 
 A failed ``poll`` that raises a ``Retriable`` error is tried again after a pause, with the task reopened
 from the committed positions; any other error stops the task.
@@ -28,6 +31,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+
+import pyarrow as pa
 
 from ingest.config import Settings
 from ingest.connectors.dead_letters import DeadRecords
@@ -53,6 +58,23 @@ class Polled:
     records: Sequence[Records] = ()
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     dead: Sequence[DeadRecords] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Rows of one ``Records`` of a step that were appended to a partition: offsets ``first``..``first + count``.
+
+    ``polled`` is the index of that ``Records`` in ``Polled.records``; ``rows`` (int64) are the rows that went there,
+    in the order of the offsets, or None where one record holds many rows. Rows that are in no ``Landed`` were left
+    out by a transform, or became dead letters.
+    """
+
+    polled: int
+    topic: str
+    partition: int
+    first: int
+    count: int
+    rows: pa.Array | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +110,19 @@ class SourceTask(ABC):
     def poll(self) -> Polled | None:
         """The next batch; blocks at most about a second; see the life above."""
 
+    def appended(self, landed: Sequence[Landed]) -> Mapping[str, Position | None]:
+        """The last step's records were appended, and nobody sees them yet. The positions that are returned are added
+        to the step's own: what can only be known now, and must commit with the records."""
+        return {}
+
     def committed(self, positions: Mapping[str, Position | None]) -> None:
         """The hub has everything up to ``positions`` on disk."""
         return
+
+    def drain(self) -> Polled | None:
+        """Called after the last ``poll`` of a task that is stopped: the next step of what it has accepted already,
+        soon, or None when there is no more. Sources that can read their input again need not care."""
+        return None
 
     def lag(self) -> Mapping[str, int] | None:
         """How much is left to read as far as is known, by unit: ``{"bytes": 1024}``, ``{"rows": 7, "ms": 200}``;

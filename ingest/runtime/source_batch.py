@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,14 @@ MAX_AHEAD_MS = 3_600_000
 """How far a parsed time may lie ahead of the clock and still be the record's timestamp."""
 
 
+class Append(NamedTuple):
+    """Encoded records for one partition, and the index in ``Polled.records`` of those that they were made from."""
+
+    records: Records
+    partition: int
+    polled: int
+
+
 @dataclass(slots=True)
 class SourceBatch:
     """One transaction's worth: encoded records by partition, dead letters, positions.
@@ -39,7 +47,7 @@ class SourceBatch:
     or in ``dead``.
     """
 
-    appends: list[tuple[Records, int]] = field(default_factory=list)
+    appends: list[Append] = field(default_factory=list)
     dead: list[Records] = field(default_factory=list)
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     stored: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -47,6 +55,11 @@ class SourceBatch:
     written: int = 0
     filtered: int = 0
     size_bytes: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit: transforms have left out all of it."""
+        return not (self.appends or self.dead or self.stored)
 
 
 class SourceBatches:
@@ -77,11 +90,20 @@ class SourceBatches:
                 batch.taken += len(dead.records)
                 batch.size_bytes += dead.records.nbytes
                 batch.dead.append(dead_letters.of_dead_records(dead, self._origin))
-        for records in polled.records:
+        for number, records in enumerate(polled.records):
             if len(records):
-                self._add(records, batch)
-        batch.stored = {stream: self._content(stream, position) for stream, position in polled.positions.items()}
+                self._add(records, number, batch)
+        batch.stored = self._contents(polled.positions)
         return batch
+
+    def add_positions(self, batch: SourceBatch, positions: Mapping[str, Position | None]) -> None:
+        """Positions that are known only after the records were appended."""
+        if positions:
+            batch.positions = {**batch.positions, **positions}
+            batch.stored |= self._contents(positions)
+
+    def _contents(self, positions: Mapping[str, Position | None]) -> dict[str, Mapping[str, Any] | None]:
+        return {stream: self._content(stream, position) for stream, position in positions.items()}
 
     def _content(self, stream: str, position: Position | None) -> Mapping[str, Any] | None:
         if position is None:
@@ -89,7 +111,7 @@ class SourceBatches:
             return None
         return {"position": position, "transforms": list(self._states.get(stream, ()))}
 
-    def _add(self, entered: Records, batch: SourceBatch) -> None:
+    def _add(self, entered: Records, number: int, batch: SourceBatch) -> None:
         batch.taken += len(entered)
         batch.size_bytes += entered.nbytes
         named = entered if entered.topic else replace(entered, topic=self._source.topic)
@@ -98,12 +120,12 @@ class SourceBatches:
         batch.filtered += result.filtered
         refused = list(result.refused)
         for records in result.records:
-            refused += self._encode(records, batch)
+            refused += self._encode(records, number, batch)
         for refusal in refused:
             self._tolerate(entered, refusal.rows[0].as_py(), refusal.stage, refusal.reasons[0])
             batch.dead.append(dead_letters.of_refusal(entered, refusal, self._origin))
 
-    def _encode(self, records: Records, batch: SourceBatch) -> list[Refusal]:
+    def _encode(self, records: Records, number: int, batch: SourceBatch) -> list[Refusal]:
         try:
             info = self._setting.topics.for_writing(records.topic, records.value.type)
         except TopicInvalid as error:
@@ -117,7 +139,7 @@ class SourceBatches:
             refused += unfit
             batch.written += len(part) - sum(len(refusal.rows) for refusal in unfit)
             if len(fitting):
-                batch.appends.append((fitting, partition))
+                batch.appends.append(Append(fitting, partition, number))
         return refused
 
     def _keyed(self, records: Records) -> tuple[Records, list[Refusal]]:

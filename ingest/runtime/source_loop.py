@@ -6,17 +6,17 @@ outstanding. The source is told what is committed from the thread that polls, in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.connectors import EndOfInput, Position, SourceContext, SourceTask
-from ingest.hub.contract import HubTransaction
+from ingest.connectors import EndOfInput, Polled, SourceContext, SourceTask
+from ingest.connectors.source import Landed
+from ingest.hub.contract import Appended, HubTransaction
 from ingest.runtime.closing import closing_after
 from ingest.runtime.dead_letter_topic import DeadLetterTopic
 from ingest.runtime.progress import Progress, Settled
-from ingest.runtime.source_batch import SourceBatch, SourceBatches
+from ingest.runtime.source_batch import Append, SourceBatch, SourceBatches
 from ingest.runtime.task_setting import TaskSetting
 
 End = Literal["done", "stopped"]
@@ -85,27 +85,34 @@ class SourceLoop:
             if polled is None:
                 self._settle()
                 continue
-            self._fail.hit("source.polled")
-            batch = self._batches.make(polled)
-            self._fail.hit("source.transformed")
-            self._settle()
-            self._append(batch)
-            if batch.size_bytes < OVERLAP_BYTES:
-                self._settle()
+            self._take(polled)
+        while (polled := self._task.drain()) is not None:
+            self._take(polled)
         self._settle()
         return "stopped"
 
+    def _take(self, polled: Polled) -> None:
+        self._fail.hit("source.polled")
+        batch = self._batches.make(polled)
+        self._fail.hit("source.transformed")
+        self._settle()
+        self._append(batch)
+        if batch.size_bytes < OVERLAP_BYTES:
+            self._settle()
+
     def _append(self, batch: SourceBatch) -> None:
-        if not (batch.appends or batch.dead or batch.stored):
-            return
         transaction = self._hub.transaction(self._writer)
         try:
-            for records, partition in batch.appends:
-                transaction.append(records, partition)
+            landed = [_landed(append, transaction.append(append.records, append.partition)) for append in batch.appends]
+            self._batches.add_positions(batch, self._task.appended(landed))
             dead = sum(self._dead_letters.append(transaction, letters) for letters in batch.dead)
             transaction.put_positions(self._owner, batch.stored)
             self._fail.hit("source.appended")
-            self._outstanding = _Outstanding(transaction, transaction.commit(), batch, dead)
+            if batch.is_empty:
+                transaction.abort()
+                self._tell(batch, dead)
+            else:
+                self._outstanding = _Outstanding(transaction, transaction.commit(), batch, dead)
         except Exception:
             transaction.abort()
             raise
@@ -115,7 +122,7 @@ class SourceLoop:
         if self._outstanding is not None:
             wait([self._outstanding.done])
             if self._outstanding.done.exception() is None:
-                self._count(self._outstanding)
+                self._count(self._outstanding.batch, self._outstanding.dead)
 
     def _settle(self) -> None:
         """Waits until the outstanding commit is on disk, and tells the source."""
@@ -128,20 +135,23 @@ class SourceLoop:
             outstanding.transaction.abort()
             raise
         self._fail.hit("source.committed")
-        self._count(outstanding)
-        positions: Mapping[str, Position | None] = outstanding.batch.positions
-        if positions:
-            self._task.committed(positions)
+        self._tell(outstanding.batch, outstanding.dead)
 
-    def _count(self, outstanding: _Outstanding) -> None:
-        batch = outstanding.batch
+    def _tell(self, batch: SourceBatch, dead: int) -> None:
+        self._count(batch, dead)
+        self._task.committed(batch.positions)
+
+    def _count(self, batch: SourceBatch, dead: int) -> None:
         self._progress.moved(batch.taken, batch.size_bytes)
-        self._progress.committed(
-            Settled(batch.taken, batch.written, batch.filtered, outstanding.dead, size_bytes=batch.size_bytes)
-        )
+        self._progress.committed(Settled(batch.taken, batch.written, batch.filtered, dead, size_bytes=batch.size_bytes))
 
     def _note_lag(self, *, force: bool = False) -> None:
         now_ms = self._clock.monotonic_ms()
         if force or self._lag_noted_ms is None or now_ms - self._lag_noted_ms >= LAG_EVERY_MS:
             self._lag_noted_ms = now_ms
             self._progress.source_lag = self._task.lag()
+
+
+def _landed(append: Append, appended: Appended) -> Landed:
+    place = (appended.topic, appended.partition, appended.base_offset, appended.count)
+    return Landed(append.polled, *place, append.records.rows)

@@ -1,0 +1,105 @@
+"""The JSON objects of a text that came as one piece: one object, one a line, or the items of one list.
+
+They are looked at whole and stay as they are written; who stores them stores these very bytes. The compiled kernel
+where it is built, else the twin; ``INGEST_PURE=1`` forces the twin.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.formats import json_events_twin
+
+try:
+    if os.environ.get("INGEST_PURE"):
+        raise ImportError("the twin was asked for")
+    from ingest.formats._json_events import find_items, find_lines, find_object, gather
+
+    COMPILED = True
+except ImportError:
+    COMPILED = False
+    from ingest.formats.json_events_twin import find_items, find_lines, find_object, gather
+
+Layout = Literal["object", "lines", "list"]
+
+_REASONS = {
+    json_events_twin.NOT_JSON: "not JSON",
+    json_events_twin.NOT_OBJECT: "JSON, but no object",
+    json_events_twin.TOO_DEEP: "nested too deep",
+    json_events_twin.NO_LIST: "no list",
+}
+_NO_ROOM = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BadEvent:
+    """The first value that is none of the objects wanted: ``number`` counts from 0, ``line`` from 1, ``position`` is
+    the byte of the text at which it shows."""
+
+    number: int
+    line: int
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Where each object begins and ends in the text; ``bad`` says why these are not all."""
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    bad: BadEvent | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def values(self, text: bytes) -> pa.Array:
+        """The objects as a column of strings."""
+        sizes = self.stops - self.starts
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        data = np.empty(int(offsets[-1]), np.uint8)
+        gather(text, self.starts, self.stops, data)
+        kind, width = (pa.string(), np.int32) if len(text) < 2**31 else (pa.large_string(), np.int64)
+        return pa.Array.from_buffers(kind, len(sizes), [None, pa.py_buffer(offsets.astype(width)), pa.py_buffer(data)])
+
+
+def find(text: bytes, layout: Layout, *, max_depth: int) -> Events:
+    """Every object of ``text``, or those before the first that is none."""
+    if layout == "object":
+        trouble, at = find_object(text, max_depth)
+        whole = np.array([0], np.int64), np.array([len(text)], np.int64)
+        return Events(*whole) if not trouble else Events(_NONE, _NONE, _bad(text, 0, trouble, at, max_depth))
+    if layout == "lines":
+        room = text.count(b"\n") + 1
+        starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+        count, trouble, at = find_lines(text, max_depth, starts, stops)
+    else:
+        room = min(1024, len(text) // 3 + 1)
+        while True:
+            starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+            count, trouble, at = find_items(text, max_depth, starts, stops)
+            if trouble != _NO_ROOM:
+                break
+            room *= 8
+    bad = _bad(text, count, trouble, at, max_depth) if trouble else None
+    return Events(starts[:count], stops[:count], bad)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def _bad(text: bytes, number: int, trouble: int, at: int, max_depth: int) -> BadEvent:
+    line = text.count(b"\n", 0, at) + 1
+    in_line = at - (text.rfind(b"\n", 0, at) + 1)
+    reason = _REASONS[trouble]
+    if trouble == json_events_twin.NOT_JSON:
+        reason += f" at byte {in_line} of the line"
+    elif trouble == json_events_twin.TOO_DEEP:
+        reason += f": more than {max_depth} levels"
+    return BadEvent(number, line, at, reason)
