@@ -17,7 +17,8 @@ from ingest.sinks.lake.partition_by import PartitionField
 
 _FORMS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 _CUT_TYPES = {"year": pa.int32(), "month": pa.string(), "day": pa.date32(), "hour": pa.string()}
-_OF_RECORD = ("timestamp", "topic", "partition")
+OF_RECORD = ("timestamp", "topic", "partition")
+"""What a partition may be made of beside the columns of the value, which win."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _distinct(names: list[str], components: list[str], codes: np.ndarray) -> tup
 def _values(batch: pa.RecordBatch, records: Records, field: PartitionField) -> pa.Array:
     if field.column in batch.schema.names:
         return batch.column(field.column)
-    if field.column not in _OF_RECORD:
+    if field.column not in OF_RECORD:
         return pa.nulls(batch.num_rows, pa.timestamp("ms") if field.cut else pa.string())
     if field.column == "timestamp":
         return records.timestamp if records.timestamp is not None else pa.nulls(batch.num_rows, pa.timestamp("ms"))

@@ -5,18 +5,21 @@ Rows that cannot are named as dead letters, or stop the sink where none are tole
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from ingest.config import nearest
 from ingest.connectors import DeadLetter, Records
 from ingest.errors import ConfigError, ConnectorError, RecordRefused
 from ingest.sinks.lake.file_format import FileFormat, Refusal
 from ingest.sinks.lake.partition_by import PartitionField
-from ingest.sinks.lake.partition_values import Folders, folders
+from ingest.sinks.lake.partition_values import OF_RECORD, Folders, folders
 from ingest.sinks.lake.topic_columns import TopicColumns
+
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class Placing:
         dead = self._refuse(records, fitted.refused)
         if fitted.rows is not None:
             records = records.take(pa.array(fitted.rows))
+        if reason := self._lacks_a_key({*fitted.batch.schema.names, *records.columns().schema.names}):
+            everything = range(len(records))
+            dead += self._refuse(records, [Refusal(row, "PartitionColumnMissing", reason) for row in everything])
+            fitted, records = replace(fitted, batch=fitted.batch.slice(0, 0)), records.slice(0, 0)
         batch, placed = fitted.batch, folders(fitted.batch, records, self._fields)
         if placed.refused:
             homeless = np.flatnonzero(placed.codes < 0).tolist()
@@ -75,6 +82,16 @@ class Placing:
         rows = np.delete(np.arange(len(records)), [item.row for item in prepared.refused])
         placed = replace(placed, codes=placed.codes[rows])
         return Placed(prepared.batch, _offsets(records)[rows], placed, dead)
+
+    def _lacks_a_key(self, columns: Collection[str]) -> str:
+        """Why rows of these columns have no folder; "" if they have. A column that is there now and then is one of
+        the topic's from its first record on, and null in those without it: this is one that nobody has ever seen."""
+        for field in self._fields:
+            if field.column not in columns and field.column not in OF_RECORD:
+                meant = nearest(field.column, sorted(columns))
+                known = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(columns)[:_MOST_NAMED])}"
+                return f"partition_by needs a column {field.column}, and no record had one so far; {known}"
+        return ""
 
     def _without_keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Columns that the folder tells are left out of the file, as Hive does."""

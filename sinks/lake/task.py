@@ -51,6 +51,8 @@ class LakeTask(SinkTask):
             if len(records):
                 placed = self._placing.place(records)
                 self._pending.refuse(placed.dead)
+                if not len(placed.offsets):
+                    continue
                 place = (delivery.topic, delivery.partition)
                 files.append(place, placed.batch, placed.offsets, placed.folders)
 

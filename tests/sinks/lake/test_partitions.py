@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake import Lake, delivery, numbers
 
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, RecordRefused
 from ingest.sinks.lake import hive
 from ingest.sinks.lake.partition_by import parse, parse_all
 from ingest.sinks.lake.reading import open_dataset
@@ -129,6 +129,30 @@ def test_a_value_too_long_for_a_folder_is_refused_alone(lake: Lake) -> None:
     commit = lake.write(task, 0, [{"id": 0, "name": "a"}, {"id": 1, "name": "é" * 130}, {"id": 2, "name": "b"}])
     assert [letter.offset for letter in commit.dead] == [1]
     assert sorted(row["id"] for row in lake.rows()) == [0, 2]
+
+
+def test_a_partition_column_that_no_record_ever_had_is_told_not_guessed(lake: Lake) -> None:
+    rows = [{"id": 0, "status": 1}, {"id": 1, "status": 2}]
+    commit = lake.write(lake.open(partition_by=["statsu"]), 0, rows)
+    assert [letter.offset for letter in commit.dead] == [0, 1]
+    assert {letter.error for letter in commit.dead} == {"PartitionColumnMissing"}
+    assert commit.dead[0].reason == (
+        "partition_by needs a column statsu, and no record had one so far; did you mean status?"
+    )
+    assert lake.files() == []
+
+
+def test_without_tolerance_it_stops_the_sink(lake: Lake) -> None:
+    with pytest.raises(RecordRefused, match=r"partition_by needs a column nowhere, .*there are id"):
+        lake.write(lake.open(partition_by=["nowhere"], tolerate=False), 0, [{"id": 0}])
+
+
+def test_a_column_that_records_have_now_and_then_is_null_in_the_others(lake: Lake) -> None:
+    task = lake.open(partition_by=["user"])
+    lake.write(task, 0, [{"id": 0, "user": "a"}])
+    commit = lake.write(task, 1, [{"id": 1}, {"id": 2}])
+    assert commit.dead == ()
+    assert {file.parent.name for file in lake.files()} == {"user=a", f"user={hive.NULL}"}
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
