@@ -31,7 +31,6 @@ class StatusFile:
         except OSError:
             temporary.unlink(missing_ok=True)
 
-
     def last_commits(self) -> dict[str, int]:
         """When each task last committed, by what an earlier run wrote here; empty where nobody knows."""
         try:

@@ -25,6 +25,7 @@ from ingest.runtime.sink_account import SinkAccount
 from ingest.runtime.sink_loop import SinkLoop
 from ingest.runtime.source_batch import SourceBatches
 from ingest.runtime.source_loop import SourceLoop
+from ingest.runtime.start_warnings import start_warnings
 from ingest.runtime.status_file import StatusFile
 from ingest.runtime.supervised_task import ENDED, SupervisedTask
 from ingest.runtime.task_setting import TaskSetting
@@ -106,6 +107,8 @@ class Worker:
     def start(self) -> None:
         """Makes the topics that the file names, and starts the tasks. Raises what the hub raises."""
         self._setting.topics.make_declared()
+        for warning in start_warnings(self._setting.plan, self._setting.hub):
+            self._report(warning)
         self._started_ms = self._clock.now_ms()
         self._state = "running"
         for task in self.tasks:

@@ -44,6 +44,8 @@ class Discovered:
     files: dict[tuple[int, int], Found] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
+    matchless: list[str] = field(default_factory=list)
+    """Absolute patterns that no file matches."""
 
 
 class Globs:
@@ -72,9 +74,12 @@ class Globs:
         for pattern in self._patterns:
             literal = not _MAGIC.search(pattern)
             parts = Path(pattern).parts
+            matched = False
             for path in _Walk(discovered, _root(pattern)[0]).expand(parts[0], parts[1:]):
                 if not self._is_excluded(path):
-                    _look(path, discovered, literal)
+                    matched = _look(path, discovered, literal) or matched
+            if not matched:
+                discovered.matchless.append(pattern)
         return discovered
 
     def _is_excluded(self, path: str) -> bool:
@@ -100,25 +105,28 @@ def _exclusion(pattern: str, base_folder: Path) -> tuple[re.Pattern[str], bool]:
     return re.compile(fnmatch.translate(text)), whole
 
 
-def _look(path: str, discovered: Discovered, literal: bool) -> None:
+def _look(path: str, discovered: Discovered, literal: bool) -> bool:
+    """Takes up what is at ``path``; false if there is nothing, or nothing that a source reads."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return False
     except OSError as error:
         discovered.troubles[path] = error.strerror or str(error)
-        return
+        return True
     if not stat.S_ISREG(status.st_mode):
         if literal:
             folder = stat.S_ISDIR(status.st_mode)
             discovered.troubles[path] = "it is a folder; name its files" if folder else "it is not a regular file"
-        elif not stat.S_ISDIR(status.st_mode):
+            return True
+        if not stat.S_ISDIR(status.st_mode):
             discovered.ignored[path] = "it is not a regular file"
-        return
+        return False
     found = Found(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     known = discovered.files.get(found.key)
     if known is None or _rank(path) < _rank(known.path):
         discovered.files[found.key] = found
+    return True
 
 
 def _rank(path: str) -> tuple[bool, str]:

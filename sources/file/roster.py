@@ -81,6 +81,8 @@ class Roster:
             self._tell(path, f"{shown(path)} is left alone: {reason}")
         if self.moment.scan == 1:
             self._find_again(discovered)
+            for pattern in discovered.matchless:
+                self._report(f"no file matches {shown(pattern)} yet")
         for stream in list(self.following.values()):
             found = discovered.files.get(stream.position.key)
             if found is not None:

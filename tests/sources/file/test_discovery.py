@@ -217,3 +217,20 @@ def test_a_folder_that_cannot_be_listed_for_a_while_loses_no_file(
     as_nobody()
     assert tail.settle(1_000) == ["one", "half line"]
     tail.stop()
+
+
+def test_a_path_that_nothing_matches_is_told_once(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
+    append(tmp_path / "x.log", "one")
+    tail = new_tail("*.log", "*.txt", "no/such.log", "no/**")
+    assert tail.settle(1_000) == ["one"]
+    assert tail.reports == [f"no file matches {tmp_path}/{path} yet" for path in ("*.txt", "no/such.log", "no/**")]
+    append(tmp_path / "y.txt", "two")
+    assert tail.settle(1_000) == ["one", "two"]
+    assert len(tail.reports) == 3
+
+
+def test_a_path_whose_files_are_all_excluded_matches_nothing(new_tail: Callable[..., Tail], tmp_path: Path) -> None:
+    append(tmp_path / "x.log", "one")
+    tail = new_tail("*.log", exclude=["x.*"])
+    assert tail.settle(1_000) == []
+    assert tail.reports == [f"no file matches {tmp_path}/*.log yet"]
