@@ -32,14 +32,16 @@ _LOCK_SLICE_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """``found_done``: an earlier attempt had finished it, and this one has changed nothing. ``records_in`` counts
-    what the sources have brought in now; ``commits`` are those of the claim, of all attempts."""
+    """``found_done``: an earlier attempt had finished it, and this one has changed nothing. ``records_in`` and
+    ``dead_in`` count what the sources have brought in now, and refused; ``commits`` are those of the claim, of all
+    attempts."""
 
     claim: Claim
     commits: list[NotedCommit]
     hub_id: str
     found_done: bool = False
     records_in: int = 0
+    dead_in: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values: for each sink its offsets, rows, files and commits."""
@@ -48,6 +50,7 @@ class RangeResult:
             "claim": self.claim.number,
             "found_done": self.found_done,
             "records_in": self.records_in,
+            "dead_letters_in": self.dead_in,
             "sinks": {sink: self._sink(sink) for sink in self.claim.sinks},
         }
 
@@ -58,6 +61,7 @@ class RangeResult:
             "rows": sum(commit.rows for commit in commits),
             "files": sum(commit.files for commit in commits),
             "bytes": sum(commit.size_bytes for commit in commits),
+            "dead_letters": sum(commit.dead_letters for commit in commits),
             "commits": [commit.number for commit in commits],
         }
 
@@ -107,14 +111,20 @@ class RangeRun:
             if claim is not None and claim.done:
                 self._report(f"{self._name} has finished before: nothing is done")
                 return RangeResult(claim, claims.commits(claim), hub.id, found_done=True)
-            records_in = 0
+            drained = None
             if claim is None:
-                records_in = self._drain(hub, tick)
+                drained = self._drain(hub, tick)
                 claim = claims.take(self._name, self._ends(hub))
             self._report(f"claim {claim.number}: {_told(claim)}")
             for open_claim in claims.unfinished(claim):
                 self._deliver(hub, claims, open_claim, tick)
-            return RangeResult(claim, claims.commits(claim), hub.id, records_in=records_in)
+            return RangeResult(
+                claim,
+                claims.commits(claim),
+                hub.id,
+                records_in=drained.records if drained else 0,
+                dead_in=drained.dead_letters if drained else 0,
+            )
 
     def stop(self) -> None:
         """Asks for a clean end: what is pending is committed, then ``run`` raises ``RunStopped``."""
@@ -145,10 +155,10 @@ class RangeRun:
                     self._report(f"waiting for the hub: {error.message}")
                 told = True
 
-    def _drain(self, hub: Hub, tick: Callable[[], None]) -> int:
-        """Brings in what the sources have; how many records that was."""
+    def _drain(self, hub: Hub, tick: Callable[[], None]) -> Outcome | None:
+        """Brings in what the sources have."""
         plan = replace(self._pipeline.plan, sinks=())
-        return self._work(hub, plan, tick) if plan.sources else 0
+        return self._work(hub, plan, tick) if plan.sources else None
 
     def _ends(self, hub: Hub) -> dict[str, dict[TopicPartition, int]]:
         plan = self._pipeline.plan
@@ -185,8 +195,8 @@ class RangeRun:
         plan: Plan,
         tick: Callable[[], None],
         on_commit: Callable[[str, Commit], None] = lambda sink, commit: None,
-    ) -> int:
-        """Runs ``plan`` to its end; how many records went through."""
+    ) -> Outcome:
+        """Runs ``plan`` to its end."""
         self._check_stop()
         worker = self._worker = Worker(
             hub,
@@ -202,7 +212,7 @@ class RangeRun:
             raise outcome.error
         if outcome.state != "done":
             raise RunStopped(f"{self._name} was stopped", hint="nothing is lost: the next attempt goes on")
-        return outcome.records
+        return outcome
 
     def _check_stop(self) -> None:
         if self._stop_asked:

@@ -58,6 +58,7 @@ class NotedCommit:
     files: int
     size_bytes: int
     paths: Sequence[str]
+    dead_letters: int
 
 
 class Claims:
@@ -112,6 +113,7 @@ class Claims:
             "files": commit.files,
             "bytes": commit.size_bytes,
             "paths": list(commit.paths[:MAX_PATHS]),
+            "dead_letters": len(commit.dead),
         }
         self._write({self._commits_owner(claim): {f"{sink}/{commit.number}": noted}})
 
@@ -195,5 +197,12 @@ def _noted(stream: str, stored: Mapping[str, Any]) -> NotedCommit:
     sink, _, number = stream.rpartition("/")
     offsets = {TopicPartition(topic, partition): offset for topic, partition, _, offset in stored["offsets"]}
     return NotedCommit(
-        sink, int(number), offsets, stored["rows"], stored["files"], stored["bytes"], tuple(stored["paths"])
+        sink=sink,
+        number=int(number),
+        offsets=offsets,
+        rows=stored["rows"],
+        files=stored["files"],
+        size_bytes=stored["bytes"],
+        paths=tuple(stored["paths"]),
+        dead_letters=stored["dead_letters"],
     )

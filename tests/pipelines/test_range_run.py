@@ -141,7 +141,7 @@ def test_sources_are_drained_before_the_range_is_claimed(world: World) -> None:
     document = {"name": "p", "hub": "./data", "sources": [source], "sinks": [sink]}
     pipeline = load_mapping(document, world.folder)
     first = world.run("monday", pipeline=pipeline)
-    assert (first.records_in, rows(first)) == (500, 500)
+    assert (first.records_in, first.dead_in, rows(first)) == (500, 0, 500)
     source["count"] = 600
     assert world.run("monday", pipeline=load_mapping(document, world.folder)).records_in == 0
     assert rows(world.run("tuesday", pipeline=load_mapping(document, world.folder))) == 100

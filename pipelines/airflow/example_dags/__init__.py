@@ -1,0 +1,1 @@
+"""Examples to copy; each runs as it is."""
