@@ -50,14 +50,10 @@ def of_letters(records: Records, letters: Sequence[DeadLetter], origin: Headers)
     return _letters(records, origin, per_row)
 
 
-def where(records: Records, row: int, origin: Headers) -> str:
-    """Where a polled record came from, in words, for the error that stops a task."""
-    place = " ".join(f"{key} {value}" for key, value in origin.items() if key != "pipeline")
-    if records.origin.name:
-        place += f", {records.origin.name}"
-    if records.positions is not None:
-        place += f" at {records.positions[row]}"
-    return place
+def where(records: Records, row: int) -> str:
+    """Where a polled record came from, in words, for the error that stops a task, which is named beside it."""
+    place = records.origin.name or "a record"
+    return place if records.positions is None else f"{place} at {records.positions[row]}"
 
 
 def _source_letters(records: Records, reasons: Sequence[str], common: Headers) -> Records:

@@ -169,7 +169,7 @@ class SourceBatches:
     def _tolerate(self, entered: Records, row: int, stage: str, reason: str) -> None:
         if self._setting.tolerates:
             return
-        place = dead_letters.where(entered, row, self._origin)
+        place = dead_letters.where(entered, row)
         raise RecordRefused(
             f"{place}: {stage}: {reason}",
             hint="set errors.tolerance to dead-letter to keep such records apart and go on",

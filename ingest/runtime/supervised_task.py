@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ingest.environment import Environment
-from ingest.errors import BudgetExhausted, Permanent, Retriable, StorageFull
+from ingest.errors import BudgetExhausted, IngestError, Permanent, Retriable, StorageFull
 from ingest.runtime.plan import Retry
 from ingest.runtime.progress import Progress
 from ingest.runtime.retry_budget import RetryBudget
@@ -162,7 +162,7 @@ class SupervisedTask:
         pause_ms = self._budget.failed()
         if pause_ms is None:
             raise BudgetExhausted(
-                f"{self.name} failed too often, the last time with: {error}",
+                f"it failed too often, the last time with: {_without_hint(error)}",
                 hint="remove the cause and run again; `retry` in the pipeline file sets how often is too often",
                 task=self.name,
             ) from error
@@ -171,3 +171,7 @@ class SupervisedTask:
     def _enter(self, state: State) -> None:
         self.state = state
         self._changed.set()
+
+
+def _without_hint(error: Exception) -> str:
+    return error.message if isinstance(error, IngestError) else str(error)

@@ -159,7 +159,8 @@ def test_without_tolerance_the_task_stops_and_names_the_place(world):
     )
     outcome = world.run(plan)
     assert isinstance(outcome.error, RecordRefused)
-    assert "source in, the-list at 3: upper: it shouts" in str(outcome.error)
+    assert outcome.task == "source in"
+    assert outcome.error.message == "the-list at 3: upper: it shouts"
     assert world.values("t") == [b"A", b"B", b"C"]
     assert world.dead() == []
 

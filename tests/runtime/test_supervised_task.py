@@ -69,6 +69,7 @@ def test_too_many_failures_end_it_with_the_last_one_as_the_cause(clock):
     task = finished(supervised(failing(SystemUnavailable("busy")), clock, budget=2))
     assert task.state == "failed"
     assert isinstance(task.error, BudgetExhausted)
+    assert task.error.message == "it failed too often, the last time with: busy"
     assert str(task.error.__cause__) == "busy"
     assert task.progress.retries == 2
 
