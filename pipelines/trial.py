@@ -14,6 +14,8 @@ from ingest.environment import Environment
 from ingest.runtime.plan import SourcePlan
 from ingest.runtime.transform_chain import States, TransformChain
 
+ENOUGH_REFUSED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -52,14 +54,17 @@ def as_records(values: Sequence[Any], topic: str) -> Records:
 
 
 def first_records(source: SourcePlan, base_folder: Path, rows: int) -> tuple[list[Records], list[str]]:
-    """The first ``rows`` records that a source gives from its start, and why it refused others. Commits nothing."""
+    """The first ``rows`` records that a source gives from its start, and why it refused others. Commits nothing.
+
+    A source that refuses ``ENOUGH_REFUSED`` records before it has given as many rows is looked at no further.
+    """
     task = source.connector.tasks(1)[0]
     context = SourceContext(source.name, base_folder, Environment(), until_caught_up=True, max_batch_bytes=256 * 1024)
     found: list[Records] = []
     refused: list[str] = []
     try:
         task.open(context, {})
-        while sum(map(len, found)) < rows:
+        while sum(map(len, found)) < rows and len(refused) < ENOUGH_REFUSED:
             polled = task.poll()
             if polled is None:
                 continue

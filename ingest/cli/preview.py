@@ -15,6 +15,9 @@ from ingest.cli.talk import Talk
 if TYPE_CHECKING:
     from ingest.connectors import Records
 
+_MOST_REASONS = 20
+"""Refused records that are shown of each step; the others are counted."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -48,15 +51,21 @@ def _show(
     if as_json:
         for row in rows:
             print_json({"source": source, "step": number, "row": {key: _plain(value) for key, value in row.items()}})
-        for reason in refused:
+        for reason in refused[:_MOST_REASONS]:
             print_json({"source": source, "step": number, "refused": reason})
+        if len(refused) > _MOST_REASONS:
+            print_json({"source": source, "step": number, "refused_more": len(refused) - _MOST_REASONS})
         return
     click.echo(f"== {title}: {len(rows)} rows, {len(refused)} refused")
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row))
         print_rows([{key: _plain(value) for key, value in row.items()} for row in rows], columns, as_json=False)
-    for reason in refused:
+    for reason in refused[:_MOST_REASONS]:
         click.echo(f"refused: {reason}")
+    if len(refused) > _MOST_REASONS:
+        click.echo(
+            f"refused: {len(refused) - _MOST_REASONS:,} more; `ingest dead-letters` shows all of them after a run"
+        )
     click.echo()
 
 
