@@ -7,11 +7,11 @@ from pydantic import Field
 from ingest.config import Settings
 from ingest.connectors import Records, State, Transform, Transformed
 from ingest.errors import ConfigError
+from ingest.formats.type_names import type_named
 from ingest.transforms.columns import need_columns, with_columns
 from ingest.transforms.conversion import Conversion
 from ingest.transforms.refusals import Refusals, without
 from ingest.transforms.times import TimeReader
-from ingest.transforms.types import type_named
 
 ERROR = "CastFailed"
 

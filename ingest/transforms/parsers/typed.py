@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.connectors import Records, Transformed
+from ingest.formats.type_names import type_named
 from ingest.transforms.conversion import Conversion
 from ingest.transforms.parsers.parser import parsed
 from ingest.transforms.refusals import Refusals
 from ingest.transforms.times import TimeReader
-from ingest.transforms.types import type_named
 
 
 class TypedColumns:

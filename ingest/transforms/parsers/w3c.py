@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.connectors import Records, State, Transformed
+from ingest.formats.type_names import type_named
 from ingest.transforms.conversion import Conversion
 from ingest.transforms.parsers.fields import Cutter, columns_of, unique_names
 from ingest.transforms.parsers.headed import Headed, NoColumns
 from ingest.transforms.parsers.parser import parsed
 from ingest.transforms.refusals import Refusals
 from ingest.transforms.times import TimeReader
-from ingest.transforms.types import type_named
 
 _WHOLE = ("status", "bytes", "cached", "port", "substatus", "win32-status")
 _PREFIXES = ("c", "s", "r", "cs", "sc", "sr", "rs", "x")

@@ -1,0 +1,1 @@
+"""Objects that appear in a folder or bucket: each row exactly once."""

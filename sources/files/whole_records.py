@@ -1,0 +1,118 @@
+"""Cuts content into runs of whole records: by line ends, for CSV by those that are not inside quotes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingest.sources.files.content import Content
+
+_NEWLINE = ord("\n")
+_MOST_KEPT = 64 * 1024
+"""Of a record that is too long, its first bytes are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """``data`` is made of whole records; ``starts`` and ``ends`` (without the line end) are where each stands in
+    it, ``at`` is where ``data`` begins in the content, and ``line`` the number of its first line, from 1.
+
+    With ``too_long`` set ``data`` is the beginning of one record of so many bytes instead.
+    """
+
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+    at: int
+    line: int
+    too_long: int = 0
+
+
+class WholeRecords:
+    """``at`` and ``line`` are those of the next record."""
+
+    def __init__(self, content: Content, *, at: int, line: int, quote: str | None, max_record: int) -> None:
+        self._content = content
+        self._quote = ord(quote) if quote else None
+        self._max_record = max_record
+        self._held = b""
+        self._at_end = False
+        self.at = at
+        self.line = line
+
+    def read(self, max_bytes: int) -> Run | None:
+        """The next records, at least one; None at the end."""
+        want = max_bytes
+        while True:
+            self._fill(want)
+            if not self._held:
+                return None
+            ends = self._line_ends(self._held)
+            if self._at_end and (not len(ends) or ends[-1] != len(self._held) - 1):
+                ends = np.append(ends, len(self._held))
+            first = int(ends[0]) if len(ends) else len(self._held)
+            if first > self._max_record:
+                return self._over(first if len(ends) else None)
+            if len(ends):
+                return self._run(ends)
+            want = len(self._held) + max_bytes
+
+    def _fill(self, size: int) -> None:
+        parts, held = [self._held], len(self._held)
+        while held < size and not self._at_end:
+            data = self._content.read(size - held)
+            self._at_end = not data
+            parts.append(data)
+            held += len(data)
+        self._held = b"".join(parts)
+
+    def _line_ends(self, data: bytes) -> np.ndarray:
+        content = np.frombuffer(data, np.uint8)
+        ends = np.flatnonzero(content == _NEWLINE)
+        if self._quote is None or self._quote not in data:
+            return ends
+        quotes = np.flatnonzero(content == self._quote)
+        outside: np.ndarray = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        return outside
+
+    def _run(self, ends: np.ndarray) -> Run:
+        too_long = np.flatnonzero(np.diff(ends) - 1 > self._max_record)
+        if len(too_long):
+            ends = ends[: too_long[0] + 1]
+        cut = min(int(ends[-1]) + 1, len(self._held))
+        data, self._held = self._held[:cut], self._held[cut:]
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        content = np.frombuffer(data, np.uint8)
+        returns = (ends > starts) & (content[np.maximum(ends - 1, 0)] == ord("\r"))
+        run = Run(data, starts, ends - returns, self.at, self.line)
+        self._advance(data)
+        return run
+
+    def _over(self, end: int | None) -> Run:
+        """A record that is too long is passed over to its end. Where a quote that is never closed has made it so,
+        only its first line is."""
+        line_end = self._held.find(b"\n")
+        if line_end >= 0 and self._quote is not None:
+            end = line_end
+        kept, at, line, size = self._held[: min(_MOST_KEPT, self._max_record)], self.at, self.line, 0
+        while end is None:
+            size += len(self._held)
+            self._advance(self._held)
+            self._held = b""
+            self._fill(self._max_record)
+            found = self._held.find(b"\n")
+            end = found if found >= 0 else len(self._held) if self._at_end else None
+        size += end
+        self._advance(self._held[: end + 1])
+        self._held = self._held[end + 1 :]
+        return Run(kept[:size], np.array([0]), np.array([min(len(kept), size)]), at, line, too_long=size)
+
+    def _advance(self, data: bytes) -> None:
+        self.at += len(data)
+        self.line += data.count(b"\n")
+
+
+def line_of(run: Run, record: int) -> int:
+    """The number of the line in which a record begins."""
+    return run.line + run.data.count(b"\n", 0, int(run.starts[record]))
