@@ -28,7 +28,8 @@ _SWITCH_INTERVAL_S = 0.0005
 @click.option(
     "--until-caught-up",
     is_flag=True,
-    help="Stop, with exit code 0, when all sources are drained and all sinks have committed.",
+    help="Stop, with exit code 0, when all sources are drained and all sinks have committed. The last line of a file "
+    "is delivered without its end if the file has not grown for a second.",
 )
 @click.option(
     "--data",

@@ -18,7 +18,8 @@ class FileSource(SourceConnector):
 
     A file is known by its content, not by its name: after a rotation, by renaming or by copying and
     truncating, reading goes on where it stopped, also inside a gzip, bz2 or zstd file, and also when all of
-    that happened while nobody looked. Records carry the headers `ingest.file` and `ingest.host`.
+    that happened while nobody looked. Records carry the headers `ingest.file` and `ingest.host`. A last line
+    without its end is held back; with `--until-caught-up` it is delivered if its file has not grown for a second.
     """
 
     Settings = FileSettings
