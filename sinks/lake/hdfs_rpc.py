@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ class RpcClient(HdfsClient):
         self._deadline = Deadline()
         self._closing = Deadline(CLOSING)
         self._client = self._connected()
+        self._was_reached = False
 
     def describe(self, path: str) -> str:
         return f"hdfs://{self._authority}{path}"
@@ -131,7 +133,16 @@ class RpcClient(HdfsClient):
 
     def _call(self, path: str, function: Callable[[], T]) -> T:
         with self.answering(path):
+            if not self._was_reached:
+                self._reach()
             return self._deadline.call(ANSWER_S, function)
+
+    def _reach(self) -> None:
+        """A namenode that is not there is told at once, and why; the library would try it for minutes first."""
+        host, _, port = self._authority.partition(":")
+        if port:
+            socket.create_connection((host, int(port)), ANSWER_S).close()
+        self._was_reached = True
 
     def _connected(self) -> Any:
         """Reaches nothing yet. A host without a port, which is no name service, has Hadoop's usual port."""
