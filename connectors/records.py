@@ -33,6 +33,8 @@ class Records:
 
     ``value``      struct (typed columns), string or binary (large variants too); null is a tombstone
     ``topic``      the topic they go to or came from; "" means the source's default topic
+    ``format``     what the bytes of ``value`` are (``json``, ``lines``, ``bytes``), if the source knows: a topic that
+                   is not there yet is made with it
     ``key``        binary or string, or None where no record has a key
     ``timestamp``  ``TIMESTAMP``; None means the time of append
     ``headers``    ``HEADERS``, per record; ``common_headers`` stand before them on every record
@@ -49,6 +51,7 @@ class Records:
 
     value: pa.Array
     topic: str = ""
+    format: str = ""
     key: pa.Array | None = None
     timestamp: pa.Array | None = None
     headers: pa.Array | None = None
@@ -72,7 +75,7 @@ class Records:
         """The same records with another value column of the same length."""
         if len(value) != len(self.value):
             raise ValueError(f"{len(value)} values for {len(self.value)} records")
-        return replace(self, value=value)
+        return replace(self, value=value, format="")
 
     def filter(self, mask: pa.Array) -> Records:
         """Those records where the boolean ``mask`` is true (null counts as false)."""

@@ -127,7 +127,7 @@ class SourceBatches:
 
     def _encode(self, records: Records, number: int, batch: SourceBatch) -> list[Refusal]:
         try:
-            info = self._setting.topics.for_writing(records.topic, records.value.type)
+            info = self._setting.topics.for_writing(records.topic, records.value.type, records.format)
         except TopicInvalid as error:
             return [Refusal(records.rows, [error.message] * len(records), "route", "TopicInvalid")]
         records, refused = self._keyed(self._stamped(records))

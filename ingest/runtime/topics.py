@@ -46,8 +46,9 @@ class Topics:
             if topic.format is not None:
                 self._declared(name, topic.format)
 
-    def for_writing(self, name: str, value_type: pa.DataType) -> TopicInfo:
-        """The topic, made if it is not there, with a format that can hold values of this type.
+    def for_writing(self, name: str, value_type: pa.DataType, format_name: str = "") -> TopicInfo:
+        """The topic, made if it is not there, with a format that can hold values of this type; ``format_name`` is
+        what the bytes of text or bytes are, if that is known.
 
         Raises ``TopicInvalid`` for a name that no record may go to.
         """
@@ -55,7 +56,7 @@ class Topics:
         if info.internal:
             raise TopicInvalid(f"{name} is a topic of the hub itself")
         if self._formats.get(name) is None:
-            self._declared(name, self._planned(name).format or default_format(value_type))
+            self._declared(name, self._planned(name).format or default_format(value_type, format_name))
         return info
 
     def for_bytes(self, name: str) -> TopicInfo:
@@ -153,10 +154,13 @@ class Topics:
                 )
 
 
-def default_format(value_type: pa.DataType) -> str:
-    """What a topic holds when nobody says: lines for text, bytes for bytes, columns for columns."""
+def default_format(value_type: pa.DataType, known: str = "") -> str:
+    """What a topic holds when the file does not say: what the source knows, else lines for text, bytes for bytes,
+    columns for columns."""
     if pa.types.is_struct(value_type):
         return DEFAULT_STRUCT_FORMAT
+    if known:
+        return known
     if pa.types.is_string(value_type) or pa.types.is_large_string(value_type):
         return "lines"
     return "bytes"
