@@ -44,8 +44,8 @@ def _line(task: dict[str, Any]) -> str:
         f"{task['commits']} commits",
         f"{task['dead_letters']} dead letters",
     ]
-    if task["lag_records"] is not None:
-        parts.append(f"{task['lag_records']} behind")
+    if task["lag"]:
+        parts.append("behind by " + ", ".join(f"{number} {unit}" for unit, number in task["lag"].items()))
     if task["last_error"]:
         parts.append(f"last error: {task['last_error']}")
     return ", ".join(parts)
