@@ -63,8 +63,10 @@ def compactor(
 
 
 def compact(lake: Lake, **options: Any) -> Result:
-    """One run."""
-    return compactor(lake, **options).run()
+    """One run, without problems."""
+    result = compactor(lake, **options).run()
+    assert result.problems == []
+    return result
 
 
 def hidden(lake: Lake) -> list[str]:

@@ -1,40 +1,25 @@
-"""Verifying a lake table: every file against the manifest that lists it."""
+"""Verifying a lake table: every manifest, every file against the manifest that lists it, and what is there besides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import crc32c
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from ingest.connectors import TopicPartition
 from ingest.environment import Environment
-from ingest.errors import IngestError, OutputDamaged, UsageError
+from ingest.errors import IngestError, UsageError
+from ingest.sinks.lake.checking_compactions import CompactionCheck
+from ingest.sinks.lake.checking_files import file_findings, unreadable
+from ingest.sinks.lake.checking_ledger import checkpoint_findings, gaps, whole_entries
+from ingest.sinks.lake.finding import Finding
 from ingest.sinks.lake.ledger import Ledger, ledgers
 from ingest.sinks.lake.manifest import DataFile, Entry
-from ingest.sinks.lake.names import entry_path, is_data_of
+from ingest.sinks.lake.names import SUFFIX, compactions_of, hidden_path, is_data_of
+from ingest.sinks.lake.replacing import was_replaced
 from ingest.sinks.lake.store import Store
 from ingest.sinks.lake.target import open_store
 
-_READ_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``repair`` says what ``--repair`` does about it (None: nothing), ``repaired`` that it was done."""
-
-    severity: Literal["error", "warning"]
-    place: str
-    problem: str
-    repair: str | None = None
-    repaired: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+__all__ = ["Finding", "check_table"]
 
 
 def check_table(
@@ -59,63 +44,51 @@ def check_table(
 
 
 class _LedgerCheck:
-    """One sink's manifests and files. ``listed`` are the paths of its commits, filled by ``run``."""
+    """One sink's manifests and files. ``listed`` are the paths that any of them names, filled by ``run``."""
 
     def __init__(self, store: Store, ledger: Ledger, *, repair: bool) -> None:
         self._store = store
         self._ledger = ledger
+        self._compactions = Ledger(store, compactions_of(ledger.owner))
         self._repair = repair
         self.listed: set[str] = set()
 
     def run(self) -> Iterator[Finding]:
         # temporaries first: those that are listed by a commit made meanwhile must not be told as left over
-        strays = self._store.strays(self._ledger.owner)
-        commits: list[Entry] = []
-        yield from self._entries(commits)
-        yield from _gaps(self._store, self._ledger, commits)
-        retired = {path for entry in commits for path in entry.retires}
-        for entry in commits:
-            for file in entry.files:
-                self.listed.add(file.stored.path)
-                if file.stored.path not in retired:
-                    yield from self._file(file, is_last=entry is commits[-1])
-        expected = {file.stored.temporary for entry in commits for file in entry.files}
-        for stray in strays:
-            if stray not in expected:
-                place = self._store.describe(stray if isinstance(stray, str) else stray.key)
-                yield Finding(
-                    "warning", place, "a temporary of no commit: being written, or left when a run was cut off"
-                )
+        strays = [*self._store.strays(self._ledger.owner), *self._store.strays(self._compactions.owner)]
+        # compactions before commits: whatever they replaced is then known
+        compactions: list[Entry] = []
+        entries: list[Entry] = []
+        findings = [*whole_entries(self._store, self._compactions, compactions)]
+        findings += whole_entries(self._store, self._ledger, entries)
+        commits = [entry for entry in entries if entry.kind == "commit"]
+        yield from findings
+        yield from gaps(self._store, self._ledger, commits)
+        if not findings:
+            yield from checkpoint_findings(self._store, self._ledger, entries, compactions, repair=self._repair)
+        self.listed = {file.stored.path for entry in (*commits, *compactions) for file in entry.files}
+        check = CompactionCheck(self._store, self._compactions, commits, repair=self._repair)
+        yield from check.run(compactions)
+        yield from self._files(check, commits)
+        yield from self._strays(strays, [*commits, *compactions])
 
-    def _entries(self, commits: list[Entry]) -> Iterator[Finding]:
-        expected = 1
-        for sequence in self._ledger.sequences():
-            for missing in range(expected, sequence):
-                place = self._store.describe(entry_path(self._ledger.owner, missing))
-                yield Finding("error", place, "the manifest is missing")
-            expected = sequence + 1
-            try:
-                entry = self._ledger.entry(sequence)
-            except OutputDamaged as error:
-                yield Finding("error", self._store.describe(entry_path(self._ledger.owner, sequence)), error.message)
-                continue
-            if entry.kind == "commit":
-                commits.append(entry)
-
-    def _file(self, file: DataFile, *, is_last: bool) -> Iterator[Finding]:
-        place = self._store.describe(file.stored.path)
-        size = self._store.size_bytes(file.stored.path)
-        if size is None:
-            yield self._missing(file, place, is_last=is_last)
+    def _files(self, check: CompactionCheck, commits: Sequence[Entry]) -> Iterator[Finding]:
+        if not commits:
             return
-        if size != file.stored.size_bytes:
-            yield Finding("error", place, f"it has {size} bytes, and its manifest says {file.stored.size_bytes}")
-        elif _crc32c(self._store, file.stored.path) != file.stored.crc32c:
-            yield Finding("error", place, "its bytes have changed: the checksum is not that of its manifest")
-        elif (rows := _rows(self._store, file.stored.path)) != file.rows:
-            yield Finding("error", place, f"it has {rows} rows, and its manifest says {file.rows}")
+        newest = commits[-1]
+        latest = {file.stored.path for file in newest.files}
+        for path, file in check.live.items():
+            hidden = hidden_path(path)
+            if self._store.size_bytes(path) is not None:
+                yield from file_findings(self._store, file, path, newest.schemas)
+            elif path in check.unfinished and self._store.size_bytes(hidden) is not None:
+                yield from file_findings(self._store, file, hidden, newest.schemas)
+            # while this check reads, a compaction may be at work
+            elif not was_replaced(self._store, self._ledger.owner, file, newest.commit):
+                yield self._missing(file, is_last=path in latest)
 
-    def _missing(self, file: DataFile, place: str, *, is_last: bool) -> Finding:
+    def _missing(self, file: DataFile, *, is_last: bool) -> Finding:
+        place = self._store.describe(file.stored.path)
         problem = "it was committed, and is not there"
         if not is_last:
             return Finding("error", place, problem)
@@ -129,49 +102,27 @@ class _LedgerCheck:
             return Finding("error", place, f"{problem}: {error.message}")
         return Finding("error", place, problem, repair, repaired=True)
 
-
-def _gaps(store: Store, ledger: Ledger, commits: list[Entry]) -> Iterator[Finding]:
-    """Commits count from 1 without a gap, and their offsets go on where those before them ended."""
-    reached: dict[TopicPartition, int] = {}
-    for number, entry in enumerate(commits, 1):
-        place = store.describe(entry_path(ledger.owner, entry.sequence))
-        if entry.commit != number:
-            yield Finding("error", place, f"it is commit {entry.commit}, and should be commit {number}")
-            return
-        for part in entry.ranges:
-            key = TopicPartition(part.topic, part.partition)
-            start = reached.get(key, part.start)
-            if part.start != start:
-                severity: Literal["error", "warning"] = "error" if part.start < start else "warning"
-                what = f"{part.topic}-{part.partition} goes on at offset {part.start}, and was at {start}"
-                yield Finding(severity, place, what)
-            reached[key] = part.end
+    def _strays(self, strays: Sequence[Any], entries: Sequence[Entry]) -> Iterator[Finding]:
+        expected = {file.stored.temporary for entry in entries for file in entry.files}
+        uploads = {file.stored.upload.id for entry in entries for file in entry.files if file.stored.upload}
+        for stray in strays:
+            listed = stray in expected if isinstance(stray, str) else stray.id in uploads
+            if not listed:
+                place = self._store.describe(stray if isinstance(stray, str) else stray.key)
+                yield Finding(
+                    "warning", place, "a temporary of no commit: being written, or left when a run was cut off"
+                )
 
 
-def _unlisted(store: Store, path: str, found: list[Ledger]) -> Iterator[Finding]:
+def _unlisted(store: Store, path: str, found: Sequence[Ledger]) -> Iterator[Finding]:
     name = path.rpartition("/")[2]
-    if any(is_data_of(ledger.owner, name) for ledger in found):
+    owners = [owner for ledger in found for owner in (ledger.owner, compactions_of(ledger.owner))]
+    if any(is_data_of(owner, name) for owner in owners):
         problem = "no manifest lists it: who reads by file names sees rows that no commit has"
         yield Finding("error", store.describe(path), problem)
         return
-    try:
-        _rows(store, path)
-    except (pa.ArrowException, OSError) as error:
-        yield Finding("error", store.describe(path), f"it cannot be read: {error}")
-        return
-    if found:
+    reason = unreadable(store, path) if path.endswith(SUFFIX) else None
+    if reason is not None:
+        yield Finding("error", store.describe(path), f"it cannot be read: {reason}")
+    elif found:
         yield Finding("warning", store.describe(path), "it is not this table's: no sink of ours has written it")
-
-
-def _crc32c(store: Store, path: str) -> str:
-    filesystem, root = store.filesystem()
-    crc = 0
-    with filesystem.open_input_stream(f"{root}/{path}") as stream:
-        while piece := stream.read(_READ_BYTES):
-            crc = crc32c.crc32c(piece, crc)
-    return f"{crc:08x}"
-
-
-def _rows(store: Store, path: str) -> int:
-    filesystem, root = store.filesystem()
-    return int(pq.read_metadata(f"{root}/{path}", filesystem=filesystem).num_rows)

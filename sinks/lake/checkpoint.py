@@ -64,6 +64,11 @@ def write_checkpoint(store: Store, owner: str, view: TableView) -> None:
     store.remove([f"{checkpoint_folder(owner)}/{old}" for old in _names(store, owner)[KEPT:]])
 
 
+def remove_checkpoints(store: Store, owner: str) -> None:
+    """Nothing is lost by it."""
+    store.remove([f"{checkpoint_folder(owner)}/{name}" for name in _names(store, owner)])
+
+
 def encode(view: TableView) -> bytes:
     """Two lines, as a manifest has. Files are columns: there may be a hundred thousand of them."""
     files = [live.file for live in view.files.values()]

@@ -66,6 +66,14 @@ class Replacing:
         self._remove_strays()
         return entry
 
+    def check_fenced(self) -> None:
+        """Raises ``SinkFenced`` if another compaction has come first, and may have hidden files of this one's plan."""
+        if self._ledger.has(self._sequence + 1):
+            raise SinkFenced(
+                f"another compaction is at work at {self._store.describe()}",
+                hint="let one of them do it",
+            )
+
     def vacuum(self, view: TableView, grace_ms: int) -> list[str]:
         """Removes what has been hidden for ``grace_ms``, and ends a run: from now on the grace of its last
         replacement is counted. Returns the paths that were removed. To be called after ``resume``."""

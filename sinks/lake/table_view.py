@@ -63,11 +63,26 @@ class TableView:
         self.vacuumed = max(self.vacuumed, entry.vacuumed)
         self._replace(entry)
 
+    def says_the_same(self, other: TableView) -> bool:
+        """Whether both tell readers the same, wherever they have it from."""
+        return all(getattr(self, name) == getattr(other, name) for name in _TOLD) and {
+            path: _facts(live) for path, live in self.files.items()
+        } == {path: _facts(live) for path, live in other.files.items()}
+
     def _replace(self, entry: Entry) -> None:
         for path in entry.retires:
             self.files.pop(path, None)
         for file in entry.files:
             self.files[file.stored.path] = LiveFile(file, tuple(entry.partition_by))
+
+
+_TOLD = ("pipeline", "sink", "hub_id", "commit", "commit_sequence", "vacuumed", "partitionings", "schemas")
+
+
+def _facts(live: LiveFile) -> tuple[object, ...]:
+    file = live.file
+    stored = (file.stored.path, file.stored.size_bytes, file.stored.crc32c)
+    return (*stored, file.rows, file.topic, file.partition, file.first_offset, file.last_offset, live.partition_by)
 
 
 def read_on(store: Store, owner: str, view: TableView) -> TableView:

@@ -124,9 +124,10 @@ class Compactor:
             try:
                 merged = Merged(merge, self._merge(view, merge))
             except ConnectorError as error:
-                # one file that is damaged does not keep the others from being merged
                 if isinstance(error, SinkFenced | Retriable):
                     raise
+                self._replacing.check_fenced()
+                # one file that is damaged does not keep the others from being merged
                 result.problems.append(error)
             else:
                 result.merged.append(merged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -12,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from compacting import FAIL_POINTS, compact, compactor, hidden, ids
 from lake import Lake, delivery, numbers
+from powercut import PowerCutDisk
 
 from ingest.connectors.testing import Crash
 from ingest.errors import OutputDamaged
-from ingest.sinks.lake.reading import open_dataset
+from ingest.sinks.lake.reading import check_table, open_dataset
 
 
 @pytest.fixture
@@ -219,7 +221,7 @@ def test_a_damaged_file_stays_and_others_are_merged(lake: Lake) -> None:
         lake.write(task, start, [{"id": number, "part": number % 2} for number in range(start, start + 10)])
     victim = lake.files()[0]
     victim.write_bytes(victim.read_bytes()[:-9] + b"x" * 9)
-    result = compact(lake)
+    result = compactor(lake).run()
     assert [str(victim) in problem.message for problem in result.problems] == [True]
     assert len(result.merged) == 1
     assert victim.exists()
@@ -253,24 +255,93 @@ def test_an_empty_table_is_no_error(lake: Lake) -> None:
 @pytest.mark.parametrize("point", FAIL_POINTS)
 def test_a_crash_at_any_step_loses_and_doubles_nothing(lake: Lake, point: str) -> None:
     write(lake, 3)
+    lake.fail.arm("compact.manifest.before", crash)
+    with pytest.raises(Crash):
+        compact(lake)
+    crashes = 0
     for number in range(3):
-        # the second run has hidden files to remove, and temporaries of the first one
         lake.fail.arm(point, crash)
         start = 30 + number * 10
         try:
             compact(lake, grace_ms=0)
         except Crash:
+            crashes += 1
             assert len(ids(lake)) == len(set(ids(lake)))
             assert read(lake) == list(range(start))
         lake.write(lake.open(epoch=2 + number), start, numbers(start, start + 10))
         assert len(ids(lake)) == len(set(ids(lake)))
         assert read(lake) == list(range(start + 10))
+    assert crashes
     lake.fail = type(lake.fail)()
     compact(lake, grace_ms=0)
     assert ids(lake) == list(range(60))
     assert len(lake.files()) == 1
     assert lake.temporaries() == []
     assert hidden(lake) == []
+
+
+@pytest.mark.parametrize("point", [*FAIL_POINTS[:7], "compact.vacuumed"])
+@pytest.mark.parametrize("commits", [0, 1])
+def test_while_one_compaction_hangs_another_does_its_work(lake: Lake, point: str, commits: int) -> None:
+    write(lake, 3)
+
+    def other() -> None:
+        if commits:
+            lake.write(lake.open(epoch=2), 30, numbers(30, 40))
+        compact(lake)
+
+    lake.fail.arm(point, other)
+    compact(lake)
+    rows = list(range(30 + 10 * commits))
+    assert ids(lake) == read(lake) == rows
+    assert len(lake.files()) == 1
+    assert lake.temporaries() == []
+    assert check_table("lake", lake.folder, repair=False) == []
+
+
+@pytest.mark.parametrize("spare", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("point", FAIL_POINTS)
+def test_a_power_cut_at_any_step_loses_and_doubles_nothing(
+    tmp_path: Path, point: str, spare: float, ordered: bool
+) -> None:
+    disk = PowerCutDisk(tmp_path, spare=spare, ordered=ordered)
+    lake = Lake(tmp_path, {"partition_by": ["topic"]}, disk=disk)
+    write(lake, 3)
+    lake.fail.arm(point, crash)
+    with contextlib.suppress(Crash):
+        compact(lake, grace_ms=0)
+        compact(lake, grace_ms=0)
+    disk.cut()
+    assert len(ids(lake)) == len(set(ids(lake)))
+    task = lake.open(epoch=2)
+    assert len(ids(lake)) == len(set(ids(lake)))
+    assert read(lake) == list(range(30))
+    lake.write(task, 30, numbers(30, 40))
+    compact(lake, grace_ms=0)
+    disk.cut()
+    assert ids(lake) == read(lake) == list(range(40))
+
+
+def test_a_commit_that_is_published_and_merged_before_its_names_are_durable_is_not_published_again(
+    tmp_path: Path,
+) -> None:
+    disk = PowerCutDisk(tmp_path)
+    lake = Lake(tmp_path, {"partition_by": ["topic"]}, disk=disk)
+    task = lake.open()
+    lake.write(task, 0, numbers(0, 10))
+
+    def merge_and_lose_power() -> None:
+        lake.fail.arm("compact.manifest.put", crash)
+        compact(lake)
+
+    lake.fail.arm("lake.publish.file", merge_and_lose_power)
+    with pytest.raises(Crash):
+        lake.write(task, 10, numbers(10, 20))
+    disk.cut()
+    compact(lake)
+    lake.open(epoch=2)
+    assert ids(lake) == read(lake) == list(range(20))
 
 
 def crash() -> None:
