@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from ingest.cli.exit_codes import EXIT_DONE, EXIT_FAILED, named_on_command_line
+from ingest.cli.hub_folder import is_hub
 from ingest.cli.output import json_option, print_rows
+from ingest.cli.storage_options import parsed_options, storage_option
 from ingest.cli.talk import Talk
 from ingest.errors import UsageError
 
@@ -15,27 +18,27 @@ from ingest.errors import UsageError
 @click.command()
 @click.argument("place", metavar="DIR|URL")
 @click.option("--repair", is_flag=True, help="Do what can be repaired without losing a good record.")
+@storage_option
 @json_option
 @click.pass_obj
-def check(talk: Talk, place: str, repair: bool, as_json: bool) -> int:
+def check(talk: Talk, place: str, repair: bool, options: tuple[str, ...], as_json: bool) -> int:
     """Verify a data folder (every batch, index and transaction) or a lake table (every file, by its manifests).
 
     Prints each finding with what `--repair` would do. Exit code 1 if there is any that stays.
     """
-    from ingest.cli.main import EXIT_FAILED
-
-    findings = _findings(place, repair)
+    with named_on_command_line():
+        findings = _findings(place, repair, parsed_options(options))
     print_rows(findings, ["severity", "place", "problem", "repair"], as_json=as_json) if findings or as_json else None
     left = [finding for finding in findings if not finding["repaired"] and finding["severity"] == "error"]
     talk.say(
         f"{place}: {len(findings)} findings, {len(left)} of them errors that stay" if findings else f"{place} is whole"
     )
-    return EXIT_FAILED if left else 0
+    return EXIT_FAILED if left else EXIT_DONE
 
 
-def _findings(place: str, repair: bool) -> list[dict[str, Any]]:
+def _findings(place: str, repair: bool, options: dict[str, Any]) -> list[dict[str, Any]]:
     path = Path(place)
-    if "://" not in place and (path / "meta.properties").is_file():
+    if "://" not in place and is_hub(path):
         from ingest.log.check import check_folder
 
         return [finding.as_dict() for finding in check_folder(path, repair=repair)]
@@ -44,4 +47,4 @@ def _findings(place: str, repair: bool) -> list[dict[str, Any]]:
     if "://" not in place and not (path / "_ingest").is_dir():
         hint = "name the hub's folder (it holds meta.properties) or a sink's url (it holds _ingest)"
         raise UsageError(f"{place} is neither a data folder nor a lake table", hint=hint)
-    return [finding.as_dict() for finding in check_table(place, Path.cwd(), repair=repair)]
+    return [finding.as_dict() for finding in check_table(place, Path.cwd(), repair=repair, storage_options=options)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from ingest.cli.hub_folder import not_there
 from ingest.cli.output import json_option, print_json, print_rows
-from ingest.errors import UsageError
 
 KINDS = {"source": "sources", "transform": "transforms", "sink": "sinks"}
 
@@ -42,8 +42,7 @@ def describe(type_: str, kind: str | None, as_json: bool) -> None:
 
     found = [name for name, group in KINDS.items() if type_ in plugins.known(group) and kind in (None, name)]
     if not found:
-        known = ", ".join(sorted({name for group in KINDS.values() for name in plugins.known(group)}))
-        raise UsageError(f"no connector {type_}", hint=f"known: {known}")
+        raise not_there(kind or "connector", type_, {name for group in KINDS.values() for name in plugins.known(group)})
     for name in found:
         _describe(name, type_, plugins.find(KINDS[name], type_), as_json)
 

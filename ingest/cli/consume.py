@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.hub_folder import data_option, open_hub
-from ingest.cli.output import json_option, print_json
-from ingest.cli.reading import decoded, text_or_base64, timestamp_text
+from ingest.cli.columns import json_lines
+from ingest.cli.hub_folder import data_option, known_partitions, known_topic, open_hub
+from ingest.cli.output import json_option, print_line
+from ingest.cli.reading import Decoder, record_facts, text_or_base64
+from ingest.cli.talk import Talk
 from ingest.connectors import TopicPartition
-from ingest.errors import OffsetOutOfRange, UsageError
+from ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from ingest.connectors import Records
@@ -39,24 +42,34 @@ POLL_MS = 200
 @click.option("--raw", is_flag=True, help="Print the bytes as they are stored, whatever the topic's format.")
 @data_option
 @json_option
+@click.pass_obj
 def consume(
-    topic: str, partition: int | None, start: str, limit: int | None, follow: bool, raw: bool, data: Path, as_json: bool
+    talk: Talk,
+    topic: str,
+    partition: int | None,
+    start: str,
+    limit: int | None,
+    follow: bool,
+    raw: bool,
+    data: Path,
+    as_json: bool,
 ) -> None:
     """Print a topic's records: lines as lines, columns as JSON. Works while another process writes."""
     with open_hub(data, writable=False) as hub:
-        count = hub.topic(topic).partitions
-        numbers = range(count) if partition is None else [partition]
-        if partition is not None and partition >= count:
-            raise UsageError(f"{topic} has no partition {partition}", hint=f"it has {count}")
+        decoder = Decoder(hub)
+        numbers = known_partitions(known_topic(hub, topic), partition)
         places = {TopicPartition(topic, number): _start(hub, topic, number, start) for number in numbers}
         printed = 0
         for records in _read(hub, places, follow):
-            for row in _rows(records if raw else decoded(hub, records), raw=raw and not as_json):
-                _print(row, as_json)
+            shown = records if raw else decoder.decoded(records)
+            for line in _json_lines(shown) if as_json else _lines(shown):
+                _print(line)
                 printed += 1
                 if printed == limit:
+                    decoder.warn(talk)
                     return
             sys.stdout.flush()
+        decoder.warn(talk)
 
 
 def _read(hub: Hub, places: dict[TopicPartition, int], follow: bool) -> Iterator[Records]:
@@ -83,7 +96,8 @@ def _start(hub: Hub, topic: str, partition: int, text: str) -> int:
         return end
     if re.fullmatch(r"\d{1,19}", text):
         if not first <= int(text) <= end:
-            raise OffsetOutOfRange(f"{topic}-{partition} holds {first} to {end}, not {text}", start=first, end=end)
+            hint = "name one with --partition: each has offsets of its own"
+            raise UsageError(f"{topic}-{partition} holds offsets {first} to {end}, not {text}", hint=hint)
         return int(text)
     found = hub.offset_for_time(topic, partition, _milliseconds(text))
     return end if found is None else found
@@ -99,34 +113,46 @@ def _milliseconds(text: str) -> int:
     return int((time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
 
 
-def _rows(records: Records, *, raw: bool) -> Iterator[dict[str, Any]]:
-    length = len(records)
-    keys = records.key.to_pylist() if records.key is not None else [None] * length
-    times = records.timestamp.to_pylist() if records.timestamp is not None else [None] * length
-    headers = records.headers.to_pylist() if records.headers is not None else [None] * length
-    offsets = records.offsets.to_pylist() if records.offsets is not None else [None] * length
-    for index, value in enumerate(records.value.to_pylist()):
-        yield {
-            "topic": records.topic,
-            "partition": records.partition,
-            "offset": offsets[index],
-            "timestamp": timestamp_text(times[index]),
-            **text_or_base64("key", keys[index]),
-            "headers": [
-                {"key": item["key"], **text_or_base64("value", item["value"])} for item in headers[index] or []
-            ],
-            **({"value": value} if raw else text_or_base64("value", value)),
-        }
+def _lines(records: Records) -> Iterator[str | bytes]:
+    """Values for people and shells: columns as JSON, text and bytes as they are."""
+    if _is_struct(records):
+        yield from (text for _, text in _values(records))
+        return
+    for value in records.value.to_pylist():
+        yield b"null" if value is None else value.encode() if isinstance(value, str) else value
 
 
-def _print(row: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(row)
-    elif isinstance(row.get("value"), dict):
-        print_json(row["value"])
-    elif isinstance(row.get("value"), bytes):
-        sys.stdout.buffer.write(row["value"] + b"\n")
-    elif "value_base64" in row:
-        sys.stdout.write(f"base64:{row['value_base64']}\n")
-    else:
-        sys.stdout.write(f"{row['value']}\n")
+def _json_lines(records: Records) -> Iterator[str]:
+    """Everything the log knows of each record."""
+    facts = record_facts(records)
+    for index, (name, text) in enumerate(_values(records)):
+        headers = [{"key": item["key"], **text_or_base64("value", item["value"])} for item in facts[index]["headers"]]
+        known = json.dumps({**facts[index], "headers": headers}, ensure_ascii=False)
+        yield f"{known[:-1]}, {json.dumps(name)}: {text}}}"
+
+
+def _values(records: Records) -> Iterator[tuple[str, str]]:
+    """``value`` or ``value_base64``, and its JSON."""
+    if not _is_struct(records):
+        for value in records.value.to_pylist():
+            ((name, shown),) = text_or_base64("value", value).items()
+            yield name, json.dumps(shown, ensure_ascii=False)
+        return
+    present = records.value.is_valid().to_pylist()
+    for there, text in zip(present, json_lines(records.columns()), strict=True):
+        yield "value", text if there else "null"
+
+
+def _is_struct(records: Records) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(records.value.type))
+
+
+def _print(line: str | bytes) -> None:
+    if isinstance(line, str):
+        print_line(line)
+        return
+    # records are bytes, whatever the terminal's encoding
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line + b"\n")

@@ -10,7 +10,9 @@ import click
 
 from ingest.cli.hub_folder import open_hub
 from ingest.cli.output import json_option, print_json, print_rows
-from ingest.cli.reading import batches, text_or_base64, timestamp_text
+from ingest.cli.pipeline_file import file_argument, hub_of
+from ingest.cli.reading import batches, record_facts, text_or_base64
+from ingest.cli.talk import Talk
 
 if TYPE_CHECKING:
     from ingest.hub.contract import Hub
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 ERROR_PREFIX = "ingest.error."
 _NOT_ORIGIN = {"stage", "class", "reason"}
 
-file_argument = click.argument("file", type=click.Path(path_type=Path))
 limit_option = click.option("--limit", type=click.IntRange(1), help="Print at most this many; all by default.")
 
 
@@ -31,9 +32,10 @@ def dead_letters() -> None:
 @file_argument
 @limit_option
 @json_option
-def list_letters(file: Path, limit: int | None, as_json: bool) -> None:
+@click.pass_obj
+def list_letters(talk: Talk, file: Path, limit: int | None, as_json: bool) -> None:
     """All dead letters of a pipeline, a line each."""
-    rows = _limited(_letters_of(file), limit)
+    rows = _limited(_letters_of(file, talk), limit)
     if as_json:
         print_rows(rows, [], as_json=True)
         return
@@ -46,9 +48,10 @@ def list_letters(file: Path, limit: int | None, as_json: bool) -> None:
 @click.option("--offset", type=int, help="Only the letter at this offset.")
 @limit_option
 @json_option
-def show(file: Path, offset: int | None, limit: int | None, as_json: bool) -> None:
+@click.pass_obj
+def show(talk: Talk, file: Path, offset: int | None, limit: int | None, as_json: bool) -> None:
     """Dead letters in full."""
-    rows = (row for row in _letters_of(file) if offset in (None, row["offset"]))
+    rows = (row for row in _letters_of(file, talk) if offset in (None, row["offset"]))
     for row in _limited(rows, limit):
         if as_json:
             print_json(row)
@@ -58,14 +61,14 @@ def show(file: Path, offset: int | None, limit: int | None, as_json: bool) -> No
         click.echo(f"  value:  {row.get('value', row.get('value_base64'))}\n")
 
 
-def _letters_of(file: Path) -> Iterator[dict[str, Any]]:
+def _letters_of(file: Path, talk: Talk) -> Iterator[dict[str, Any]]:
     from ingest.pipelines.loader import load
 
     pipeline = load(file)
-    topic = pipeline.plan.errors.topic
-    if topic is None:
+    topic, folder = pipeline.plan.errors.topic, hub_of(pipeline, talk)
+    if topic is None or folder is None:
         return
-    with open_hub(Path(pipeline.hub), writable=False) as hub:
+    with open_hub(folder, writable=False) as hub:
         if topic in {info.name for info in hub.topics()}:
             yield from letters(hub, topic)
 
@@ -75,16 +78,10 @@ def letters(hub: Hub, topic: str) -> Iterator[dict[str, Any]]:
     for partition in range(hub.topic(topic).partitions):
         start, end = hub.start_offset(topic, partition), hub.end_offset(topic, partition)
         for records in batches(hub, topic, partition, start, end):
-            offsets = records.offsets.to_pylist() if records.offsets is not None else []
-            times = records.timestamp.to_pylist() if records.timestamp is not None else [None] * len(records)
-            headers = records.headers.to_pylist() if records.headers is not None else [None] * len(records)
-            for index, value in enumerate(records.value.to_pylist()):
-                facts = _facts(headers[index])
+            for known, value in zip(record_facts(records), records.value.to_pylist(), strict=True):
+                facts = _facts(known["headers"])
                 yield {
-                    "topic": topic,
-                    "partition": partition,
-                    "offset": offsets[index],
-                    "timestamp": timestamp_text(times[index]),
+                    **{name: known[name] for name in ("topic", "partition", "offset", "timestamp")},
                     "stage": facts.get("stage"),
                     "reason": facts.get("reason"),
                     "origin": {name: value for name, value in facts.items() if name not in _NOT_ORIGIN},
@@ -92,10 +89,10 @@ def letters(hub: Hub, topic: str) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _facts(headers: list[dict[str, Any]] | None) -> dict[str, Any]:
+def _facts(headers: list[dict[str, Any]]) -> dict[str, Any]:
     """What the ``ingest.error.*`` headers say, numbers as numbers."""
     facts: dict[str, Any] = {}
-    for header in headers or []:
+    for header in headers:
         if header["key"].startswith(ERROR_PREFIX):
             text = (header["value"] or b"").decode("utf-8", "replace")
             name = header["key"].removeprefix(ERROR_PREFIX)

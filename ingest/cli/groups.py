@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.cli.hub_folder import data_option, open_hub, wait_option
+from ingest.cli.hub_folder import data_option, known_topic, not_there, open_hub, wait_option
 from ingest.cli.output import json_option, print_rows
 from ingest.cli.talk import Talk
 from ingest.connectors import TopicPartition
@@ -29,13 +29,16 @@ def groups() -> None:
 @data_option
 @json_option
 def list_groups(data: Path, as_json: bool) -> None:
-    """All groups, with their total lag, and the records that the hub keeps for them whatever its retention says."""
+    """All groups, how far they are behind, and what the hub keeps for them whatever its retention says.
+
+    Both are counted in offsets: records, and the marks at the ends of transactions.
+    """
     with open_hub(data, writable=False) as hub:
         rows = [
-            {"group": group, "lag": sum(row["lag"] or 0 for row in _lags(hub, group)), "kept": _kept(hub, group)}
+            {"group": group, "offsets_behind": _behind(hub, group), "offsets_kept": _kept(hub, group)}
             for group in _all(hub)
         ]
-    print_rows(rows, ["group", "lag", "kept"], as_json=as_json)
+    print_rows(rows, ["group", "offsets_behind", "offsets_kept"], as_json=as_json)
 
 
 @groups.command()
@@ -43,23 +46,26 @@ def list_groups(data: Path, as_json: bool) -> None:
 @data_option
 @json_option
 def describe(group: str, data: Path, as_json: bool) -> None:
-    """Offset, end and lag of each partition."""
+    """Where the group stands in each partition, where that ends, and how many offsets lie between."""
     with open_hub(data, writable=False) as hub:
-        rows = _lags(hub, _known(hub, group))
-    print_rows(rows, ["topic", "partition", "offset", "end_offset", "lag"], as_json=as_json)
+        rows = _places(hub, _known(hub, group))
+    print_rows(rows, ["topic", "partition", "offset", "end_offset", "offsets_behind"], as_json=as_json)
 
 
 @groups.command()
 @click.argument("group")
-@click.option("--topic", required=True)
+@click.option("--topic", required=True, help="The topic on which it moves, in all partitions.")
 @click.option("--to", "target", required=True, metavar="earliest|latest|OFFSET", help="Where to.")
+@click.option("--create", is_flag=True, help="Make the group, if there is none of that name.")
 @data_option
 @wait_option
 @click.pass_obj
-def reset(talk: Talk, group: str, topic: str, target: str, data: Path, wait_s: float) -> None:
+def reset(talk: Talk, group: str, topic: str, target: str, create: bool, data: Path, wait_s: float) -> None:
     """Moves a group's offsets on one topic."""
     with open_hub(data, writable=True, wait_s=wait_s) as hub:
-        partitions = range(hub.topic(topic).partitions)
+        if not create:
+            _known(hub, group, hint=" (--create makes a new one)")
+        partitions = range(known_topic(hub, topic).partitions)
         offsets = {TopicPartition(topic, number): _target(hub, topic, number, target) for number in partitions}
         hub.commit_group(group, offsets)
     for place, offset in offsets.items():
@@ -82,13 +88,14 @@ def delete(talk: Talk, group: str, data: Path, wait_s: float) -> None:
         hub.delete_group(group)
         for holder in _holders(hub, group):
             hub.hold_retention(holder, {})
-    released = "" if kept is None else f"; {kept} records are no longer kept for it"
+    released = "" if kept is None else f"; {kept} offsets are no longer kept for it"
     talk.say(f"deleted {group}{released}", group=group, kept=kept)
 
 
-def _known(hub: Hub, group: str) -> str:
+def _known(hub: Hub, group: str, *, hint: str = "") -> str:
     if group not in _all(hub):
-        raise UsageError(f"no group {group}", hint=f"known groups: {', '.join(_all(hub)) or 'none'}")
+        error = not_there("group", group, _all(hub))
+        raise UsageError(error.message, hint=f"{error.hint}{hint}", group=group)
     return group
 
 
@@ -113,17 +120,23 @@ def _kept(hub: Hub, group: str) -> int | None:
     return sum(max(0, hub.end_offset(*place) - offset) for hold in holds for place, offset in hold.items())
 
 
-def _lags(hub: Hub, group: str) -> list[dict[str, Any]]:
-    rows = []
+def _behind(hub: Hub, group: str) -> int:
+    return sum(row["offsets_behind"] or 0 for row in _places(hub, group))
+
+
+def _places(hub: Hub, group: str) -> list[dict[str, Any]]:
+    """A row for each partition; of a topic that is gone, the end is not known."""
     topics = {topic.name for topic in hub.topics()}
-    for place, offset in sorted(hub.group_offsets(group).items()):
-        gone = place.topic not in topics
-        end = None if gone else hub.end_offset(place.topic, place.partition)
-        lag = None if end is None else max(0, end - offset)
-        rows.append(
-            {"topic": place.topic, "partition": place.partition, "offset": offset, "end_offset": end, "lag": lag}
-        )
-    return rows
+    return [
+        {
+            "topic": place.topic,
+            "partition": place.partition,
+            "offset": offset,
+            "end_offset": (end := hub.end_offset(*place) if place.topic in topics else None),
+            "offsets_behind": None if end is None else max(0, end - offset),
+        }
+        for place, offset in sorted(hub.group_offsets(group).items())
+    ]
 
 
 def _target(hub: Hub, topic: str, partition: int, target: str) -> int:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ingest.cli.hub_folder import not_there
+from ingest.cli.output import json_option, print_rows
 from ingest.cli.talk import Talk
 from ingest.errors import UsageError
 
@@ -25,15 +27,16 @@ def _names() -> list[str]:
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--template", metavar="T", default="access-log", show_default=True, help="What to start from.")
 @click.option("--list", "list_only", is_flag=True, help="List the templates.")
+@json_option
 @click.pass_obj
-def init(talk: Talk, folder: Path, template: str, list_only: bool) -> None:
+def init(talk: Talk, folder: Path, template: str, list_only: bool, as_json: bool) -> None:
     """Make a runnable pipeline to start from. Files that are there are never overwritten."""
     if list_only:
-        for name in _names():
-            click.echo(f"{name}  {_summary(_templates() / name)}")
+        rows = [{"template": name, "summary": _summary(_templates() / name)} for name in _names()]
+        print_rows(rows, ["template", "summary"], as_json=as_json)
         return
     if template not in _names():
-        raise UsageError(f"no template {template}", hint=f"templates: {', '.join(_names())}")
+        raise not_there("template", template, _names())
     source = _templates() / template
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     taken = [path.relative_to(source) for path in files if (folder / path.relative_to(source)).exists()]

@@ -7,6 +7,8 @@ Nothing heavy is imported until a command needs it: ``--help`` answers at once.
 from __future__ import annotations
 
 import importlib
+import io
+import itertools
 import os
 import sys
 from typing import Any
@@ -14,12 +16,10 @@ from typing import Any
 import click
 
 from ingest import __version__
+from ingest.cli.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, exit_code
+from ingest.cli.stopping import interrupt_on_signals
 from ingest.cli.talk import Talk
-from ingest.errors import ConfigError, IngestError, UsageError
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_CONFIG = 78
+from ingest.errors import IngestError, UsageError
 
 COMMANDS = {
     "init": ("ingest.cli.init:init", "Make a runnable pipeline to start from."),
@@ -90,38 +90,50 @@ def cli(ctx: click.Context, log_format: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code. The console script exits with it."""
+    talk = Talk(json=_asked_for_json(sys.argv[1:] if arguments is None else arguments))
     try:
-        result = cli.main(args=arguments, prog_name="ingest", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        try:
+            result = cli.main(args=arguments, prog_name="ingest", standalone_mode=False)
+        finally:
+            # here, where a reader that has gone is understood, and not when the interpreter ends
+            sys.stdout.flush()
+        return result if isinstance(result, int) else EXIT_DONE
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return EXIT_USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return EXIT_FAILED
+    except click.ClickException as error:
+        talk.error(UsageError(error.format_message(), hint=_help_hint(error)))
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        talk.say("stopped")
+        return EXIT_DONE
     except BrokenPipeError:
         # The reader of our output has gone (as with `| head`): nothing is left to say, nor anyone to hear it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return EXIT_DONE
     except IngestError as error:
-        _talk().error(error)
-        return _exit_code(error)
+        talk.error(error)
+        return exit_code(error)
     except OSError as error:
-        _talk().error(IngestError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
+        talk.error(IngestError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"))
         return EXIT_FAILED
 
 
-def _talk() -> Talk:
-    return Talk(json="--log-format=json" in sys.argv or "json" in sys.argv[1:3])
+def _help_hint(error: click.ClickException) -> str | None:
+    context = getattr(error, "ctx", None)
+    return None if context is None else f"{context.command_path} --help tells how"
 
 
-def _exit_code(error: IngestError) -> int:
-    if isinstance(error, ConfigError):
-        return EXIT_CONFIG
-    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+def _asked_for_json(arguments: list[str]) -> bool:
+    return "--log-format=json" in arguments or ("--log-format", "json") in itertools.pairwise(arguments)
 
 
 def entry() -> None:
     """The console script."""
+    interrupt_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not the stand-in of a program that calls this one
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.cli.hub_folder import open_hub, wait_option
-from ingest.cli.output import json_option, print_rows
+from ingest.cli.hub_folder import not_there, open_hub, wait_option
+from ingest.cli.output import confirm, json_option, print_rows
+from ingest.cli.pipeline_file import file_argument, hub_of
 from ingest.cli.talk import Talk
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from ingest.hub.contract import Hub
     from ingest.pipelines.loader import Pipeline
-
-file_argument = click.argument("file", type=click.Path(path_type=Path))
 
 
 @click.group()
@@ -33,11 +32,17 @@ def positions() -> None:
 @positions.command()
 @file_argument
 @json_option
-def show(file: Path, as_json: bool) -> None:
+@click.pass_obj
+def show(talk: Talk, file: Path, as_json: bool) -> None:
     """Where sources and sinks stand."""
-    pipeline, folder = _pipeline(file)
-    with open_hub(folder, writable=False) as hub:
-        rows = [*_source_rows(hub, pipeline), *_sink_rows(hub, pipeline)]
+    from ingest.pipelines.loader import load
+
+    pipeline = load(file)
+    folder = hub_of(pipeline, talk)
+    rows = []
+    if folder is not None:
+        with open_hub(folder, writable=False) as hub:
+            rows = [*_source_rows(hub, pipeline), *_sink_rows(hub, pipeline)]
     if not as_json:
         rows = [{**row, "position": json.dumps(row["position"])} for row in rows]
     print_rows(rows, ["task", "stream", "position"], as_json=as_json)
@@ -52,8 +57,7 @@ def show(file: Path, as_json: bool) -> None:
 @click.pass_obj
 def set_position(talk: Talk, file: Path, source: str, stream: str, position: str, wait_s: float) -> None:
     """Puts one stream of a source at a position: JSON as `show` prints it."""
-    pipeline, folder = _pipeline(file)
-    _known_source(pipeline, source)
+    pipeline, folder = _pipeline(file, source)
     try:
         value = json.loads(position)
     except ValueError as error:
@@ -63,7 +67,7 @@ def set_position(talk: Talk, file: Path, source: str, stream: str, position: str
     with open_hub(folder, writable=True, wait_s=wait_s) as hub:
         known = hub.positions(f"{pipeline.plan.pipeline}/{source}")
         if stream not in known:
-            raise UsageError(f"{source} has no stream {stream}", hint=f"known: {', '.join(known) or 'none'}")
+            raise not_there("stream", stream, known)
         _commit(hub, f"{pipeline.plan.pipeline}/{source}", {stream: value})
     talk.say(f"{source}: {stream} is set", source=source, stream=stream)
 
@@ -77,32 +81,30 @@ def set_position(talk: Talk, file: Path, source: str, stream: str, position: str
 @click.pass_obj
 def reset(talk: Talk, file: Path, source: str, stream: str | None, yes: bool, wait_s: float) -> None:
     """Forgets a source's positions: the next run reads its input again, from the start."""
-    pipeline, folder = _pipeline(file)
-    _known_source(pipeline, source)
+    pipeline, folder = _pipeline(file, source)
     owner = f"{pipeline.plan.pipeline}/{source}"
     with open_hub(folder, writable=True, wait_s=wait_s) as hub:
         known = hub.positions(owner)
         chosen = [name for name in known if stream in (None, name)]
         if stream is not None and not chosen:
-            raise UsageError(f"{source} has no stream {stream}", hint=f"known: {', '.join(known) or 'none'}")
-        if not yes:
-            click.confirm(f"forget {len(chosen)} positions of {source}? its input is read again", abort=True, err=True)
+            raise not_there("stream", stream, known)
+        confirm(f"forget {len(chosen)} positions of {source}? its input is read again", yes)
         _commit(hub, owner, dict.fromkeys(chosen))
     talk.say(f"{source}: {len(chosen)} positions forgotten", source=source)
 
 
-def _pipeline(file: Path) -> tuple[Pipeline, Path]:
+def _pipeline(file: Path, source: str) -> tuple[Pipeline, Path]:
+    """The pipeline, which has this source, and the folder of its hub."""
     from ingest.pipelines.loader import load
 
     pipeline = load(file)
-    return pipeline, Path(pipeline.hub)
-
-
-def _known_source(pipeline: Pipeline, source: str) -> None:
+    if source in [plan.name for plan in pipeline.plan.sinks]:
+        hint = "give the sink another name or another url to write its topics once more"
+        raise UsageError(f"{source} is a sink: its position stands in its target and is not set here", hint=hint)
     names = [plan.name for plan in pipeline.plan.sources]
     if source not in names:
-        hint = f"sources: {', '.join(names) or 'none'}; a sink's position stands in its target and is not set here"
-        raise UsageError(f"{pipeline.plan.pipeline} has no source {source}", hint=hint)
+        raise not_there("source", source, names)
+    return pipeline, Path(pipeline.hub)
 
 
 def _commit(hub: Hub, owner: str, changes: Mapping[str, Mapping[str, Any] | None]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ingest.cli.output import json_option, print_json, print_rows
-from ingest.cli.reading import text_or_base64
+from ingest.cli.columns import cells, json_lines
+from ingest.cli.hub_folder import not_there
+from ingest.cli.output import json_option, print_json, print_line, print_rows
+from ingest.cli.pipeline_file import file_argument
 from ingest.cli.talk import Talk
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ _MOST_REASONS = 20
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@file_argument
 @click.option(
     "--rows", type=click.IntRange(1, 10_000), default=5, show_default=True, help="How many rows to take from a source."
 )
@@ -33,6 +36,11 @@ def preview(talk: Talk, file: Path, rows: int, source: str | None, as_json: bool
     from ingest.pipelines.trial import Step, first_records, steps
 
     pipeline = load(file)
+    known = [plan.name for plan in pipeline.plan.sources]
+    if source is not None and source not in known:
+        raise not_there("source", source, known)
+    if not known:
+        talk.say(f"{pipeline.plan.pipeline} has no source to preview")
     for plan, spec in zip(pipeline.plan.sources, pipeline.spec.sources, strict=True):
         if source not in (None, plan.name):
             continue
@@ -41,25 +49,25 @@ def preview(talk: Talk, file: Path, rows: int, source: str | None, as_json: bool
         shown = [Step("source", records, refused), *steps(records, plan.transforms, names)]
         for number, step in enumerate(shown):
             title = f"{plan.name}, step {number} ({step.name})" if number else f"{plan.name}, as it comes"
-            _show(talk, title, plan.name, number, step.records, step.refused, as_json)
+            _show(title, plan.name, number, step.records, step.refused, as_json)
 
 
 def _show(
-    talk: Talk, title: str, source: str, number: int, records: Sequence[Records], refused: Sequence[str], as_json: bool
+    title: str, source: str, number: int, records: Sequence[Records], refused: Sequence[str], as_json: bool
 ) -> None:
-    rows = [row for batch in records for row in batch.columns().to_pylist()]
+    batches = [batch.columns() for batch in records]
     if as_json:
-        for row in rows:
-            print_json({"source": source, "step": number, "row": {key: _plain(value) for key, value in row.items()}})
+        for row in (row for batch in batches for row in json_lines(batch)):
+            print_line(f'{json.dumps({"source": source, "step": number}, ensure_ascii=False)[:-1]}, "row": {row}}}')
         for reason in refused[:_MOST_REASONS]:
             print_json({"source": source, "step": number, "refused": reason})
         if len(refused) > _MOST_REASONS:
             print_json({"source": source, "step": number, "refused_more": len(refused) - _MOST_REASONS})
         return
+    rows = [row for batch in batches for row in cells(batch)]
     click.echo(f"== {title}: {len(rows)} rows, {len(refused)} refused")
     if rows:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        print_rows([{key: _plain(value) for key, value in row.items()} for row in rows], columns, as_json=False)
+        print_rows(rows, list(dict.fromkeys(name for row in rows for name in row)), as_json=False)
     for reason in refused[:_MOST_REASONS]:
         click.echo(f"refused: {reason}")
     if len(refused) > _MOST_REASONS:
@@ -67,7 +75,3 @@ def _show(
             f"refused: {len(refused) - _MOST_REASONS:,} more; `ingest dead-letters` shows all of them after a run"
         )
     click.echo()
-
-
-def _plain(value: Any) -> Any:
-    return next(iter(text_or_base64("value", value).values()))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.cli.hub_folder import wait_option
+from ingest.cli.stopping import stop_signal
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError
 
@@ -60,34 +59,13 @@ def run(
     runner = Runner(
         pipelines, Environment(), until_caught_up=until_caught_up, wait_ms=int(wait_s * 1000), report=talk.say
     )
-    with _signals(runner.stop, talk), ProgressView(talk, runner.status, quiet=quiet) as view:
+    with stop_signal(runner.stop), ProgressView(talk, runner.status, quiet=quiet) as view:
         outcomes = runner.run(view.tick)
     return _end(talk, runner.status(), outcomes)
 
 
 def _on(pipeline: Pipeline, data: Path | None) -> Pipeline:
     return pipeline if data is None else dataclasses.replace(pipeline, hub=str(data.absolute()))
-
-
-@contextmanager
-def _signals(stop: Callable[[], None], talk: Talk) -> Iterator[None]:
-    """SIGINT and SIGTERM ask for a clean stop; a second one ends at once, which loses nothing either."""
-    asked = 0
-
-    def on_signal(number: int, frame: Any) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end(talk: Talk, status: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> int:

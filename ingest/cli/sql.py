@@ -1,24 +1,28 @@
-"""``ingest sql``: SQL over topics and lake tables."""
+"""``ingest sql``: SQL over topics and lake tables; it reads, and never writes."""
 
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.cli.hub_folder import data_option, open_hub
-from ingest.cli.output import json_option, print_rows
+from ingest.cli.columns import cells, json_lines, unlike_names
+from ingest.cli.exit_codes import named_on_command_line
+from ingest.cli.hub_folder import data_option, is_hub
+from ingest.cli.output import json_option, print_line, print_rows
+from ingest.cli.stopping import interruptible
+from ingest.cli.storage_options import parsed_options, storage_option
 from ingest.cli.talk import Talk
-from ingest.errors import IngestError, TopicMissing, UsageError
+from ingest.errors import IngestError, UsageError
 
 if TYPE_CHECKING:
-    from datafusion import SessionContext
-
-_LAKE = re.compile(r"\b(from|join)\s+'((?:[^']|'')+)'", re.IGNORECASE)
-_TOPIC = re.compile(r'\b(?:from|join)\s+(?:"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9_]*))', re.IGNORECASE)
+    import pyarrow as pa
+    from datafusion import DataFrame, SessionContext
 
 
 @click.command()
@@ -26,11 +30,12 @@ _TOPIC = re.compile(r'\b(?:from|join)\s+(?:"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9
 @click.option(
     "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Most rows in a table for people."
 )
+@storage_option
 @data_option
 @json_option
 @click.pass_obj
-def sql(talk: Talk, query: str, limit: int, data: Path, as_json: bool) -> None:
-    """Query topics and lake tables with SQL (DataFusion's dialect, close to PostgreSQL's).
+def sql(talk: Talk, query: str, limit: int, options: tuple[str, ...], data: Path, as_json: bool) -> None:
+    """Query topics and lake tables with SQL (DataFusion's dialect, close to PostgreSQL's). Nothing is written.
 
     \b
     A lake table is its folder or URL in single quotes, a topic its name in double quotes:
@@ -42,132 +47,74 @@ def sql(talk: Talk, query: str, limit: int, data: Path, as_json: bool) -> None:
     """
     from datafusion import SessionContext
 
+    from ingest.cli.sql_tables import register_lakes, register_topics
+
     context = SessionContext()
     with tempfile.TemporaryDirectory(prefix="ingest-sql-") as scratch:
-        query = _register_lakes(context, query)
-        _register_topics(context, query, data, Path(scratch))
-        _run(talk, context, query, limit, as_json)
+        with named_on_command_line():
+            query = register_lakes(context, query, parsed_options(options))
+        register_topics(context, talk, query, data, Path(scratch))
+        frame = _planned(context, query, data)
+        if as_json:
+            _print_all(frame)
+        else:
+            _print_table(talk, frame, limit)
 
 
-def _register_lakes(context: SessionContext, query: str) -> str:
-    """Replaces each quoted folder or URL by the name of a table that stands for it."""
-    from ingest.sinks.lake.reading import open_dataset
+def _planned(context: SessionContext, query: str, data: Path) -> DataFrame:
+    from datafusion import SQLOptions
 
-    names: dict[str, str] = {}
-
-    def named(match: re.Match[str]) -> str:
-        url = match.group(2).replace("''", "'")
-        if url not in names:
-            names[url] = f"lake_{len(names)}"
-            context.register_dataset(names[url], open_dataset(url, Path.cwd()))
-        return f"{match.group(1)} {names[url]}"
-
-    return _LAKE.sub(named, query)
-
-
-def _register_topics(context: SessionContext, query: str, data: Path, scratch: Path) -> None:
-    wanted = {(quoted or plain).replace('""', '"') for quoted, plain in _TOPIC.findall(query)}
-    wanted = {name for name in wanted if not name.startswith("lake_")}
-    if not wanted or not data.is_dir():
-        return
-    with open_hub(data, writable=False) as hub:
-        known = {topic.name for topic in hub.topics()}
-        for number, name in enumerate(sorted(wanted & known)):
-            _register_topic(context, hub, name, scratch / f"{number}.parquet")
-
-
-def _register_topic(context: SessionContext, hub: Any, topic: str, path: Path) -> None:
-    """Spills the topic into a file of columns, so that memory stays bounded however long it is."""
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-    import pyarrow.parquet as pq
-
-    from ingest.cli.reading import batches, decoded
-
-    files: list[Path] = []
-    for partition in range(hub.topic(topic).partitions):
-        start, end = hub.start_offset(topic, partition), hub.end_offset(topic, partition)
-        writer = None
-        for records in batches(hub, topic, partition, start, end):
-            table = pa.Table.from_batches([_columns(decoded(hub, records))])
-            if writer is None or writer.schema != table.schema:
-                if writer is not None:
-                    writer.close()
-                files.append(path.with_suffix(f".{len(files)}.parquet"))
-                writer = pq.ParquetWriter(files[-1], table.schema, compression="lz4")
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
-    quoted = topic.replace('"', '""')
-    if not files:
-        context.register_record_batches(
-            f'"{quoted}"', [[pa.RecordBatch.from_pydict({"value": pa.array([], pa.string())})]]
-        )
-        return
-    schemas = [pq.read_schema(file) for file in files]
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
-    context.register_dataset(f'"{quoted}"', ds.dataset([str(file) for file in files], schema=schema))
-
-
-def _columns(records: Any) -> Any:
-    """The value's columns and what the log knows of each record."""
-    import pyarrow as pa
-
-    batch = records.columns()
-    if batch.schema.names == ["value"] and pa.types.is_binary(batch.schema.field(0).type):
-        batch = _as_text(batch)
-    length = batch.num_rows
-    extra = {
-        "_timestamp": records.timestamp,
-        "_partition": pa.array([records.partition], pa.int32()).take(pa.array([0] * length, pa.int64())),
-        "_offset": records.offsets,
-        "_key": records.key,
-    }
-    for name, column in extra.items():
-        if column is not None and name not in batch.schema.names:
-            batch = batch.append_column(name, column)
-    return batch
-
-
-def _as_text(batch: Any) -> Any:
-    """Bytes as text where all of them are UTF-8: what a person wants to see of a topic of unknown format."""
-    import pyarrow as pa
-
+    reading = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
     try:
-        return pa.RecordBatch.from_arrays([batch.column(0).cast(pa.string())], names=["value"])
-    except pa.ArrowInvalid:
-        return batch
+        return context.sql_with_options(query, reading)
+    except ValueError as error:  # what the query itself does wrong
+        raise _refused(str(error), data) from error
 
 
-def _run(talk: Talk, context: SessionContext, query: str, limit: int, as_json: bool) -> None:
-    try:
-        frame = context.sql(query)
-        columns = frame.schema().names
-        rows, cut = _rows(frame, None if as_json else limit)
-        print_rows(rows, columns, as_json=as_json)
-    except IngestError:
-        raise
-    except Exception as error:  # DataFusion raises plain Exceptions for what a query does wrong
-        raise _explained(error) from error
-    if cut:
-        talk.warn(f"only the first {limit} rows are shown", hint="--limit N shows more; --json prints all")
-
-
-def _rows(frame: Any, limit: int | None) -> tuple[Any, bool]:
-    if limit is None:
-        return (row for batch in frame.execute_stream() for row in batch.to_pyarrow().to_pylist()), False
-    rows: list[Any] = []
-    for batch in frame.execute_stream():
-        rows.extend(batch.to_pyarrow().to_pylist())
-        if len(rows) > limit:
-            return rows[:limit], True
-    return rows, False
-
-
-def _explained(error: Exception) -> IngestError:
-    text = str(error)
+def _refused(text: str, data: Path) -> UsageError:
     missing = re.search(r"table '(?:[\w]+\.[\w]+\.)?(.+?)' not found", text)
     if missing:
+        place = f"in {data}" if is_hub(data) else f"as {data} is no data folder: name one with --data"
         hint = "a topic is written in double quotes and read from --data; a lake folder in single quotes"
-        return TopicMissing(f"there is no topic {missing.group(1)}", hint=hint)
-    return UsageError(text.splitlines()[0] if text else "the query failed", hint=text.partition("\n")[2] or None)
+        return UsageError(f"there is no topic {missing[1]} {place}", hint=hint)
+    writing = re.search(r"(?:DDL|DML|Statement) not supported: (\w+)", text)
+    if writing:
+        hint = "write SELECT ...; to keep the result, redirect what it prints, with --json"
+        return UsageError(f"ingest sql only reads: {writing[1]} is refused", hint=hint)
+    first, _, rest = text.partition("\n")
+    return UsageError(first or "the query is refused", hint=rest or None)
+
+
+def _batches(frame: DataFrame) -> Iterator[pa.RecordBatch]:
+    stream = frame.execute_stream()
+    while True:
+        try:
+            # DataFusion does not look at signals while it works
+            batch = interruptible(lambda: next(stream, None))
+        except Exception as error:
+            # It raises what goes wrong with the data as plain Exceptions; any class of its own is another's.
+            if type(error) is not Exception:
+                raise
+            message, _, rest = str(error).removeprefix("DataFusion error: ").partition("\n")
+            raise IngestError(f"the query failed: {message}", hint=rest or None) from error
+        if batch is None:
+            return
+        yield batch.to_pyarrow()
+
+
+def _print_all(frame: DataFrame) -> None:
+    for batch in _batches(frame):
+        for line in json_lines(batch):
+            print_line(line)
+    sys.stdout.flush()
+
+
+def _print_table(talk: Talk, frame: DataFrame, limit: int) -> None:
+    rows: list[dict[str, Any]] = []
+    for batch in _batches(frame):
+        rows.extend(cells(batch.slice(0, limit + 1 - len(rows))))
+        if len(rows) > limit:
+            break
+    print_rows(rows[:limit], unlike_names(frame.schema().names), as_json=False)
+    if len(rows) > limit:
+        talk.warn(f"only the first {limit} rows are shown", hint="--limit N shows more; --json prints all")

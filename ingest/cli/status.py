@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from ingest.cli.hub_folder import data_option
+from ingest.cli.hub_folder import data_option, is_hub
 from ingest.cli.lag_text import lag_text
 from ingest.cli.output import json_option, print_json, print_rows
-from ingest.errors import ConfigError
+from ingest.errors import UsageError
 
 _STALE_MS = 5_000
 _COLUMNS = [
@@ -58,8 +58,8 @@ def _which(file: Path | None, data: Path) -> tuple[Path, list[str]]:
 
         pipeline = load(file)
         return Path(pipeline.hub), [pipeline.plan.pipeline]
-    if not data.is_dir():
-        raise ConfigError(f"{data} is no data folder", hint="name a pipeline file, or the hub's folder with --data")
+    if not is_hub(data):
+        raise UsageError(f"{data} is no data folder", hint="name a pipeline file, or the hub's folder with --data")
     return data, sorted(path.stem for path in status_path(data, "any").parent.glob("*.json"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ingest.cli.exit_codes import EXIT_FAILED
 from ingest.cli.output import json_option, print_json
 from ingest.cli.talk import Talk
 
@@ -19,7 +20,6 @@ def test(talk: Talk, files: tuple[Path, ...], as_json: bool) -> int:
 
     Exit code 1 if one fails.
     """
-    from ingest.cli.main import EXIT_FAILED
     from ingest.pipelines.loader import load
     from ingest.pipelines.own_tests import run_tests
 

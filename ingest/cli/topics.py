@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.cli.hub_folder import data_option, open_hub, wait_option
-from ingest.cli.output import json_option, print_rows
+from ingest.cli.exit_codes import named_on_command_line
+from ingest.cli.hub_folder import data_option, known_topic, open_hub, wait_option
+from ingest.cli.output import confirm, json_option, print_json, print_rows
 from ingest.cli.talk import Talk
 from ingest.errors import UsageError
 
@@ -34,10 +35,10 @@ def topics() -> None:
 @data_option
 @json_option
 def list_topics(internal: bool, data: Path, as_json: bool) -> None:
-    """All topics with their sizes."""
+    """All topics with their sizes, counted in offsets: records, and the marks at the ends of transactions."""
     with open_hub(data, writable=False) as hub:
         found = [_summary(hub, topic) for topic in hub.topics() if internal or not topic.internal]
-    print_rows(found, ["topic", "partitions", "records", "format"], as_json=as_json)
+    print_rows(found, ["topic", "partitions", "offsets", "format"], as_json=as_json)
 
 
 @topics.command()
@@ -45,29 +46,37 @@ def list_topics(internal: bool, data: Path, as_json: bool) -> None:
 @data_option
 @json_option
 def describe(topic: str, data: Path, as_json: bool) -> None:
-    """Partitions with their offsets, settings, and the format and schema of the values."""
+    """Partitions with their offsets, settings, and the format and schema of the values.
+
+    Offsets count records, and the marks at the ends of transactions.
+    """
     with open_hub(data, writable=False) as hub:
-        info = hub.topic(topic)
+        info = known_topic(hub, topic)
         rows = [_partition(hub, topic, number) for number in range(info.partitions)]
         details = _details(hub, info)
     if as_json:
-        print_rows([{**details, "partitions": rows}], [], as_json=True)
+        print_json({**details, "partitions": rows})
         return
     for name, value in details.items():
-        click.echo(f"{name}: {value}")
-    print_rows(rows, ["partition", "start_offset", "end_offset", "records"], as_json=False)
+        if isinstance(value, dict):
+            click.echo(f"{name}:" + ("" if value else " -"))
+            for key, item in value.items():
+                click.echo(f"  {key}: {item}")
+        else:
+            click.echo(f"{name}: {value}")
+    print_rows(rows, ["partition", "start_offset", "end_offset", "offsets"], as_json=False)
 
 
 @topics.command()
 @click.argument("topic")
-@click.option("--partitions", type=click.IntRange(1, 10_000), default=1, show_default=True)
+@click.option("--partitions", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many.")
 @config_option
 @data_option
 @wait_option
 @click.pass_obj
 def create(talk: Talk, topic: str, partitions: int, settings: tuple[str, ...], data: Path, wait_s: float) -> None:
     """Makes a topic."""
-    with open_hub(data, writable=True, wait_s=wait_s, create=True) as hub:
+    with open_hub(data, writable=True, wait_s=wait_s, create=True) as hub, named_on_command_line():
         hub.create_topic(topic, partitions, _pairs(settings))
     talk.say(f"created {topic} with {partitions} partition{'s' if partitions > 1 else ''}", topic=topic)
 
@@ -93,8 +102,8 @@ def alter(
     changes: dict[str, str | None] = {**_pairs(settings), **dict.fromkeys(unset)}
     if partitions is None and not changes:
         raise UsageError("nothing to alter", hint="name --partitions, --config or --unset")
-    with open_hub(data, writable=True, wait_s=wait_s) as hub:
-        hub.alter_topic(topic, partitions=partitions, config=changes)
+    with open_hub(data, writable=True, wait_s=wait_s) as hub, named_on_command_line():
+        hub.alter_topic(known_topic(hub, topic).name, partitions=partitions, config=changes)
     talk.say(f"altered {topic}", topic=topic)
 
 
@@ -107,10 +116,10 @@ def alter(
 def delete(talk: Talk, topic: str, yes: bool, data: Path, wait_s: float) -> None:
     """Removes a topic and all its records."""
     with open_hub(data, writable=True, wait_s=wait_s) as hub:
-        summary = _summary(hub, hub.topic(topic))
-        if not yes:
-            click.confirm(f"delete {topic} and its {summary['records']} records?", abort=True, err=True)
-        hub.delete_topic(topic)
+        summary = _summary(hub, known_topic(hub, topic))
+        confirm(f"delete {topic} with {summary['offsets']} offsets?", yes)
+        with named_on_command_line():
+            hub.delete_topic(topic)
     talk.say(f"deleted {topic}", topic=topic)
 
 
@@ -126,7 +135,7 @@ def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
 
 def _partition(hub: Hub, topic: str, partition: int) -> dict[str, int]:
     start, end = hub.start_offset(topic, partition), hub.end_offset(topic, partition)
-    return {"partition": partition, "start_offset": start, "end_offset": end, "records": end - start}
+    return {"partition": partition, "start_offset": start, "end_offset": end, "offsets": end - start}
 
 
 def _format(hub: Hub, topic: str) -> Any:
@@ -136,12 +145,12 @@ def _format(hub: Hub, topic: str) -> Any:
 
 
 def _summary(hub: Hub, info: TopicInfo) -> dict[str, Any]:
-    records = sum(_partition(hub, info.name, number)["records"] for number in range(info.partitions))
+    offsets = sum(_partition(hub, info.name, number)["offsets"] for number in range(info.partitions))
     found = _format(hub, info.name)
     return {
         "topic": info.name,
         "partitions": info.partitions,
-        "records": records,
+        "offsets": offsets,
         "format": found.format if found else None,
     }
 

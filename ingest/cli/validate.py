@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ingest.cli.exit_codes import EXIT_CONFIG, EXIT_FAILED
 from ingest.cli.talk import Talk
 from ingest.errors import ConfigError, IngestError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 @click.pass_obj
 def validate(talk: Talk, files: tuple[Path, ...], connect: bool) -> int:
     """Check pipeline files; print every mistake with its line. Exit code 78 if there is any."""
-    from ingest.cli.main import EXIT_CONFIG, EXIT_FAILED
-
     worst = 0
     for file in files:
         try:

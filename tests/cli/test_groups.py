@@ -42,7 +42,10 @@ def test_what_is_kept_for_a_sink_is_listed_also_if_it_never_reported(
 ) -> None:
     assert main(["groups", "list", "--data", str(folder), "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert rows == [{"group": "p.gone", "lag": 0, "kept": 4}, {"group": "p.here", "lag": 1, "kept": 1}]
+    assert rows == [
+        {"group": "p.gone", "offsets_behind": 0, "offsets_kept": 4},
+        {"group": "p.here", "offsets_behind": 1, "offsets_kept": 1},
+    ]
 
 
 def test_deleting_the_group_of_a_removed_sink_lets_retention_go_on(
@@ -50,10 +53,10 @@ def test_deleting_the_group_of_a_removed_sink_lets_retention_go_on(
 ) -> None:
     assert start_after_cleaning(folder) == 2
     assert main(["groups", "delete", "p.gone", "--data", str(folder)]) == 0
-    assert "4 records are no longer kept for it" in capsys.readouterr().err
+    assert "4 offsets are no longer kept for it" in capsys.readouterr().err
     assert start_after_cleaning(folder) == 5
     assert main(["groups", "delete", "p.gone", "--data", str(folder)]) == 2
-    assert "known groups: p.here" in capsys.readouterr().err
+    assert "groups: p.here" in capsys.readouterr().err
 
 
 def test_a_group_that_keeps_nothing_is_just_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +68,24 @@ def test_a_group_that_keeps_nothing_is_just_deleted(folder: Path, capsys: pytest
     hub = open_hub(folder)
     assert (hub.groups(), sorted(hub.retention_holds())) == (["p.here"], ["p/sink/gone", "p/sink/here"])
     hub.close()
+
+
+def test_a_mistyped_group_is_not_made_by_a_reset(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["groups", "reset", "p.hree", "--topic", "t", "--to", "earliest", "--data", str(folder)]
+    assert main(command) == 2
+    assert "did you mean p.here? (--create makes a new one)" in capsys.readouterr().err
+    hub = open_hub(folder)
+    assert hub.groups() == ["p.here"]
+    hub.close()
+    assert main([*command, "--create"]) == 0
+    hub = open_hub(folder)
+    assert hub.group_offsets("p.hree") == {PLACE: 0}
+    hub.close()
+
+
+def test_a_reset_refuses_a_mistyped_topic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = open_hub(folder)
+    hub.create_topic("payments")
+    hub.close()
+    assert main(["groups", "reset", "p.here", "--topic", "paymets", "--to", "latest", "--data", str(folder)]) == 2
+    assert "there is no topic paymets\n  hint: did you mean payments?" in capsys.readouterr().err
