@@ -60,7 +60,7 @@ def _metadata(store: Store, path: str) -> pq.FileMetaData:
 def _crc32c(store: Store, path: str) -> str:
     filesystem, root = store.filesystem()
     crc = 0
-    with filesystem.open_input_stream(f"{root}/{path}") as stream:
+    with filesystem.open_input_stream(f"{root}/{path}", compression=None) as stream:  # whatever its name ends in
         while piece := stream.read(_READ_BYTES):
             crc = crc32c.crc32c(piece, crc)
     return f"{crc:08x}"

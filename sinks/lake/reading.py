@@ -18,6 +18,7 @@ from ingest.formats.schema import merge
 from ingest.sinks.lake import hive
 from ingest.sinks.lake.checking import Finding, check_table
 from ingest.sinks.lake.checkpoint import look
+from ingest.sinks.lake.data_formats import as_texts_tell, dataset_format, is_parquet
 from ingest.sinks.lake.following import following
 from ingest.sinks.lake.ledger import ledgers
 from ingest.sinks.lake.partition_by import parse_all
@@ -57,7 +58,7 @@ def _by_manifest(store: Store, views: Iterable[TableView]) -> ds.Dataset:
 
 
 def _by_looking(store: Store, url: str) -> ds.Dataset:
-    paths = sorted(store.data_files())
+    paths = sorted(filter(is_parquet, store.data_files()))
     if not paths:
         raise UsageError(
             f"there is no Parquet file below {store.describe()}", hint=f"is {url} the folder or URL of a lake table?"
@@ -73,17 +74,21 @@ def _by_looking(store: Store, url: str) -> ds.Dataset:
 
 
 def _dataset(store: Store, paths: Sequence[str], schema: pa.Schema, keys: Mapping[str, pa.DataType]) -> ds.Dataset:
+    if not all(map(is_parquet, paths)):
+        schema = as_texts_tell(schema)
+    column = schema.names[0] if len(schema) else ""
     for key, kind in keys.items():
         index = schema.get_field_index(key)
         schema = schema.remove(index) if index >= 0 else schema
         schema = schema.append(pa.field(key, kind))
     filesystem, root = following(store)
-    form = ds.ParquetFileFormat()
     fragments = [
-        form.make_fragment(_below(root, path), filesystem, partition_expression=_guarantee(path, keys))
+        dataset_format(path, column).make_fragment(
+            _below(root, path), filesystem, partition_expression=_guarantee(path, keys)
+        )
         for path in paths
     ]
-    return ds.FileSystemDataset(fragments, schema, form, filesystem)
+    return ds.FileSystemDataset(fragments, schema, ds.ParquetFileFormat(), filesystem)
 
 
 def _guarantee(path: str, keys: Mapping[str, pa.DataType]) -> ds.Expression:
