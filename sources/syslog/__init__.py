@@ -1,0 +1,1 @@
+"""The ``syslog`` source: UDP, TCP, TLS and RELP."""
