@@ -23,9 +23,10 @@ A failure that is ``Retriable`` reopens the task after a pause; any other stops 
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -96,6 +97,7 @@ class SinkContext:
     raise ``SinkFenced``.
     ``bounded`` tells that the input is a range that ends: wall time then makes no commit due, only rows and bytes do.
     ``tolerate`` tells whether a bad record may become a dead letter; if not, raise ``RecordRefused``.
+    ``report`` tells the user one sentence about what is worth knowing and stops nothing. Thread-safe.
     """
 
     pipeline: str
@@ -108,6 +110,7 @@ class SinkContext:
     tolerate: bool = True
     stopping: threading.Event = field(default_factory=threading.Event)
     bounded: bool = False
+    report: Callable[[str], None] = field(default=logging.getLogger("ingest.sinks").warning)
 
 
 class SinkTask(ABC):

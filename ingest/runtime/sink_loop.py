@@ -7,7 +7,7 @@ most two deliveries are in memory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
@@ -54,8 +54,10 @@ class SinkLoop:
         *,
         stopping: threading.Event,
         draining: threading.Event,
+        report: Callable[[str], None],
     ) -> None:
         self._setting = setting
+        self._report = report
         self._hub = setting.hub
         self._fail = setting.environment.fail
         self._sink = sink
@@ -96,6 +98,7 @@ class SinkLoop:
             tolerate=self._setting.tolerates,
             stopping=self._stopping,
             bounded=self._sink.until is not None,
+            report=self._report,
         )
         standing = self._task.open(context)
         self._account.opened(standing)

@@ -278,7 +278,16 @@ class Worker:
         task = sink.connector.task()
         letters = self._setting.plan.errors_topic in sink.topics
         draining = self._draining_letters if letters else self._draining
-        return SinkLoop(self._setting, sink, task, account, progress, stopping=stopping, draining=draining).run()
+        return SinkLoop(
+            self._setting,
+            sink,
+            task,
+            account,
+            progress,
+            stopping=stopping,
+            draining=draining,
+            report=lambda sentence: self._report(f"sink {sink.name}: {sentence}"),
+        ).run()
 
 
 def _compiled(key: str | None) -> Expression | None:

@@ -37,7 +37,7 @@ def take_over(store: Store, ledger: Ledger, context: SinkContext, writer: str) -
         if last is not None:
             _check(last, store, context)
         if commit is not None:
-            _publish_again(store, ledger, commit, context.environment.fail)
+            finish_commit(store, ledger, commit, context.environment.fail)
         opened = _opening(context, writer, last, commit)
         try:
             ledger.put(opened)
@@ -61,8 +61,8 @@ def publish(store: Store, files: Sequence[DataFile], fail: FailPoints) -> None:
     fail.hit("lake.published")
 
 
-def _publish_again(store: Store, ledger: Ledger, commit: Entry, fail: FailPoints) -> None:
-    """Finishes a commit that may be finished already, and whose files may even have been merged into others."""
+def finish_commit(store: Store, ledger: Ledger, commit: Entry, fail: FailPoints) -> None:
+    """Makes a commit's files visible; they may be already, and may even have been merged into others since."""
     try:
         publish(store, commit.files, fail)
     except OutputDamaged:

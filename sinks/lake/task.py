@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from ingest.connectors import MAX_HELD_BYTES, Commit, Delivery, SinkContext, SinkTask, Standing
-from ingest.errors import ConnectorError, SinkFenced
+from ingest.errors import ConnectorError, SinkFenced, StorageFailed, SystemUnavailable
+from ingest.sinks.lake.checkpoint import checkpoint_if_due
 from ingest.sinks.lake.file_format import FileFormat
 from ingest.sinks.lake.ledger import Ledger
 from ingest.sinks.lake.manifest import DataFile, Entry
@@ -14,9 +16,12 @@ from ingest.sinks.lake.partition_by import parse_all
 from ingest.sinks.lake.pending import Pending
 from ingest.sinks.lake.pending_files import PendingFiles
 from ingest.sinks.lake.placing import Placing
-from ingest.sinks.lake.recovery import next_entry, publish, take_over
+from ingest.sinks.lake.recovery import finish_commit, next_entry, take_over
 from ingest.sinks.lake.settings import LakeSettings
 from ingest.sinks.lake.target import open_store
+
+CHECKPOINT_EVERY = 1000
+"""Manifests from one checkpoint to the next."""
 
 
 class LakeTask(SinkTask):
@@ -64,7 +69,8 @@ class LakeTask(SinkTask):
         self._store.settle([file.stored for file in finished])
         entry = self._entry(finished)
         self._put(entry, files)
-        publish(self._store, finished, self._fail)
+        finish_commit(self._store, self._ledger, entry, self._fail)
+        self._checkpoint(entry)
         self._begin(entry, Pending(entry.offsets))
         return entry.as_commit()
 
@@ -82,6 +88,13 @@ class LakeTask(SinkTask):
         if self._files is not None:
             self._files.discard()
             self._files = None
+
+    def _checkpoint(self, entry: Entry) -> None:
+        """Now and then sums up the manifests, for those who open the table. It only saves time: where the store
+        refuses it, the next one is as good."""
+        if entry.sequence % CHECKPOINT_EVERY == 0:
+            with contextlib.suppress(StorageFailed, SystemUnavailable):
+                checkpoint_if_due(self._store, self._ledger.owner, every=CHECKPOINT_EVERY)
 
     def _resume(self, opened: Entry, commit: Entry | None) -> Standing:
         self._opened = opened

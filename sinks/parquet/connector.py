@@ -16,7 +16,8 @@ class ParquetSink(SinkConnector):
     """Writes typed columns to Parquet files, partitioned by value, each row exactly once.
 
     Files appear whole, by commits that are recorded in manifests under `_ingest/` of the target; the position
-    in the topics is part of the manifest. Local folders, `s3://`, `memory://`, and other fsspec URLs.
+    in the topics is part of the manifest. Small files are merged by `compact`, or by the command of that name.
+    Local folders, `s3://`, `memory://`, and other fsspec URLs.
     """
 
     Settings: ClassVar[type[Settings]] = ParquetSettings
@@ -37,7 +38,6 @@ class ParquetSink(SinkConnector):
         store.check()
 
     def task(self) -> SinkTask:
-        from ingest.sinks.lake.task import LakeTask
-        from ingest.sinks.parquet.file_format import ParquetFormat
+        from ingest.sinks.parquet.task import ParquetTask
 
-        return LakeTask(self.settings, ParquetFormat(self.settings))
+        return ParquetTask(self.settings)

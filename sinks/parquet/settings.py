@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from ingest.sinks.lake.settings import LakeSettings
+from ingest.sinks.parquet.compaction.settings import CompactSettings
 
 
 class ParquetSettings(LakeSettings):
@@ -16,6 +17,12 @@ class ParquetSettings(LakeSettings):
         default="zstd", description="Codec of the pages."
     )
     compression_level: int | None = Field(default=None, description="Level of the codec; its own default if unset.")
+
+    compact: CompactSettings | None = Field(
+        default=None,
+        description="Merge small files while the sink runs: `compact: {}` for the defaults. Unset: never; there is "
+        "the command `ingest compact`, too.",
+    )
 
     @model_validator(mode="after")
     def _level_of_codec(self) -> Self:

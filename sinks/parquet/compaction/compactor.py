@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +19,12 @@ from ingest.sinks.lake.open_file import OpenFile
 from ingest.sinks.lake.replacing import Replacing
 from ingest.sinks.lake.store import Store
 from ingest.sinks.lake.table_view import TableView
+from ingest.sinks.lake.target import open_store
 from ingest.sinks.parquet.compaction.plan import Merge, Rules, plan
 from ingest.sinks.parquet.compaction.rewrite import Interrupted, rewrite, target_schema
+from ingest.sinks.parquet.compaction.settings import CompactSettings
+from ingest.sinks.parquet.file_format import ParquetFormat
+from ingest.sinks.parquet.settings import ParquetSettings
 
 CHECKPOINT_EVERY = 100
 """Manifests since the last checkpoint that make a run write another one."""
@@ -70,6 +75,39 @@ class Compactor:
         self._stopping = stopping or threading.Event()
         self._progress = progress
         self._replacing = Replacing(store, owner, environment)
+
+    @classmethod
+    def of_sink(
+        cls,
+        sink: ParquetSettings,
+        compact: CompactSettings,
+        owner: str,
+        base_folder: Path,
+        environment: Environment,
+        *,
+        thorough: bool = False,
+        newest_schema: bool = False,
+        stopping: threading.Event | None = None,
+        progress: Callable[[Merged], None] = lambda merged: None,
+    ) -> Compactor:
+        """By the settings of a sink, at its table, with a store of its own."""
+        return cls(
+            open_store(
+                sink.url,
+                base_folder,
+                environment,
+                storage_options=sink.storage_options,
+                single_writer=sink.single_writer,
+            ),
+            owner,
+            Rules(compact.below, compact.to, compact.min_files, thorough),
+            ParquetFormat(sink),
+            environment,
+            grace_ms=compact.grace,
+            newest_schema=newest_schema,
+            stopping=stopping,
+            progress=progress,
+        )
 
     def plan(self) -> list[Merge]:
         """What ``run`` would merge now. Changes nothing."""
