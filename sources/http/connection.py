@@ -41,6 +41,8 @@ class Connection(asyncio.Protocol):
         self._answering: Request | None = None
         self._held_back = False
         self._closing = False
+        self._refusal: Refused | None = None
+        """Sent once those before it have their answers; nothing is read any more."""
         self.received = 0
         """Bytes of a body that is still coming in."""
         self.deadline_ms = 0
@@ -62,16 +64,14 @@ class Connection(asyncio.Protocol):
         self._forget_body()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._refusal is not None:
             return
         if self._request is None:
             # Counted per piece: a head that is still incomplete after this much is refused.
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(Refused(501, "other protocols are not spoken here"))
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             refused = error.__context__ if isinstance(error.__context__, Refused) else None
             self._refuse(refused or Refused(400, f"this is no HTTP request: {error}"))
         if self._request is None and self._head_size > self._server.limits.header and not self._closing:
@@ -113,6 +113,8 @@ class Connection(asyncio.Protocol):
         request = Request(self, parser.get_method(), self._url, self._headers, parser.should_keep_alive())
         request.peer = self._peer
         self._request = request
+        if parser.should_upgrade():
+            raise Refused(501, "other protocols are not spoken here")
         self._server.door.enter(request)
         if b"expect" in self._headers and not self._complete and self._answering is None:
             self._transport.write(responses.CONTINUE)
@@ -162,6 +164,8 @@ class Connection(asyncio.Protocol):
         self.deadline_ms = server.now_ms + server.limits.idle_time
         if self._complete:
             self._begin(self._complete.popleft())
+        elif self._refusal is not None:
+            self._send_refusal(self._refusal)
         elif self._held_back:
             self._held_back = False
             self._transport.resume_reading()
@@ -171,7 +175,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             self._transport.abort()
         elif self._answering is not None:
-            return
+            return  # the hub's turn
         elif self._request is not None or self._head_size:
             self._refuse(Refused(408, "the request did not come in whole in time"))
         else:
@@ -201,19 +205,19 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         """The answer to a request of which not all was read: the connection cannot go on."""
-        if self._closing:
+        if self._closing or self._refusal is not None:
             return
-        self._complete.clear()
-        if self._answering is None:
-            status, body, headers = self._server.door.refusal(refused)
-            if self._server.cross_origin:
-                headers += self._server.door.cross_origin.headers(self._headers)
-            self._transport.write(responses.response(status, body, headers, self._server.date, close=True))
-            self._linger()
-        else:
-            # The one before it has its answer first, then the connection ends.
-            self._answering.keep_alive = False
+        self._refusal = refused
         self._forget_body()
+        if self._answering is None:
+            self._send_refusal(refused)
+
+    def _send_refusal(self, refused: Refused) -> None:
+        status, body, headers = self._server.door.refusal(refused)
+        if self._server.cross_origin:
+            headers += self._server.door.cross_origin.headers(self._headers)
+        self._transport.write(responses.response(status, body, headers, self._server.date, close=True))
+        self._linger()
 
     def _linger(self) -> None:
         """Ends our side only: closing while the client still sends would take the answer from it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ingest.connectors import SourceContext
 from ingest.sources.http.settings import HttpSettings
 
 if TYPE_CHECKING:
+    from ingest.sources.http.inbox import Inbox
+    from ingest.sources.http.key_store import Kept
     from ingest.sources.http.server import Server
 
 
@@ -23,18 +26,20 @@ class Listening:
         """Where it listens; 0 if it does not."""
         return self._server.port if self._server is not None and self._server.is_running else 0
 
-    def server(self, context: SourceContext) -> Server:
-        """The one that runs, or a new one."""
+    def open(self, context: SourceContext, inbox: Inbox, kept: Sequence[Kept]) -> Server:
+        """The server that runs, or a new one; from now on its requests go into ``inbox``."""
         from ingest.sources.http.server import Server
 
-        if self._server is None or not self._server.is_running:
+        server = self._server
+        if server is not None and server.is_running:
+            server.attach(inbox, kept)
+        else:
             server = Server(self._settings, context.environment, context.base_folder)
-            server.start()
-            self._server = server
-            host, _ = self._settings.address
-            scheme = "http" if self._settings.tls is None else "https"
-            context.report(f"listens on {scheme}://{host}:{server.port}")
-        return self._server
+            server.start(inbox, kept)
+        self._server = server
+        scheme = "http" if self._settings.tls is None else "https"
+        context.report(f"listens on {scheme}://{self._settings.listen.rpartition(':')[0]}:{server.port}")
+        return server
 
     def end(self) -> None:
         """Closes everything."""

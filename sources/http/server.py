@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
@@ -68,13 +68,17 @@ class Server:
 
     # -- the task calls
 
-    def start(self) -> None:
-        """Listens. Raises ``SystemUnavailable`` while the port is taken, ``ConfigError`` for settings at fault."""
+    def start(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
+        """Listens; see ``attach``.
+
+        Raises ``SystemUnavailable`` while the port is taken, ``ConfigError`` for settings at fault.
+        """
         context = self._tls_context()
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name="ingest-http", daemon=True)
         self._thread.start()
         try:
+            self._call(self._attach, inbox, kept)
             self._call(self._listen, context)
         except BaseException:
             self._end_loop()
@@ -84,9 +88,9 @@ class Server:
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive() and not self.stopping
 
-    def attach(self, inbox: Inbox, kept: Iterable[Kept]) -> None:
+    def attach(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
         """From now on requests go into ``inbox``; ``kept`` are those that the hub has stored."""
-        self._call(self._attach, inbox, list(kept))
+        self._call(self._attach, inbox, kept)
 
     def detach(self) -> None:
         """Nobody takes requests for now: those that wait are told so."""
@@ -209,7 +213,7 @@ class Server:
     def _answer_refused(self, request: Request, refused: Refused) -> None:
         request.sender.answer(request, *self.door.refusal(refused))
 
-    def _attach(self, inbox: Inbox, kept: list[Kept]) -> None:
+    def _attach(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
         self._inbox = inbox
         self._unattached_ms = None
         self._repeats.replace(kept)

@@ -37,8 +37,7 @@ class HttpTask(SourceTask):
         if context.until_caught_up:
             return
         self._inbox = Inbox(self._clock, settings.limits.waiting)
-        self._server = self._listening.server(context)
-        self._server.attach(self._inbox, kept)
+        self._server = self._listening.open(context, self._inbox, kept)
 
     def poll(self) -> Polled | None:
         if self._context.until_caught_up:
