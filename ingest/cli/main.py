@@ -17,7 +17,7 @@ import click
 
 from ingest import __version__
 from ingest.cli.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, exit_code
-from ingest.cli.stopping import interrupt_on_signals
+from ingest.cli.stopping import Stop, end_program, interrupt_on_signals
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError, UsageError
 
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         talk.error(UsageError(error.format_message(), hint=_help_hint(error)))
         return EXIT_USAGE
-    except KeyboardInterrupt:
+    except (Stop, KeyboardInterrupt, click.Abort):
         talk.say("stopped")
         return EXIT_DONE
     except BrokenPipeError:
@@ -137,4 +137,4 @@ def entry() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not the stand-in of a program that calls this one
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    end_program(main())

@@ -44,8 +44,6 @@ def confirm(question: str, yes: bool) -> None:
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
         raise UsageError("nobody answered, so nothing was changed", hint="--yes answers for you") from error
     if not agreed:
         raise UsageError("nothing was changed")

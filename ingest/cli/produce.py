@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +45,10 @@ def produce(talk: Talk, topic: str, partition: int, key_separator: str | None, d
         raise UsageError("the key separator is empty", hint="name the text between key and value, such as :")
     count = 0
     lines_in = _Lines(sys.stdin.fileno())
-    with open_hub(data, writable=True, wait_s=wait_s, create=True) as hub, stop_signal(lines_in.end):
+    with open_hub(data, writable=True, wait_s=wait_s, create=True) as hub, stop_signal(lines_in.end) as woken:
         _open_topic(talk, hub, topic, partition, data)
         pending = None
-        for lines in lines_in.chunks():
+        for lines in lines_in.chunks(woken):
             keys, values = _divided(lines, key_separator)
             if pending is not None:
                 pending.result()
@@ -81,27 +82,29 @@ class _Lines:
         self.left_out = 0
 
     def end(self) -> None:
-        """As if the input ended here: a read that waits is tried again, and finds nothing."""
+        """As if the input ended here."""
         self._ended = True
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, self._descriptor)
-        os.close(nothing)
 
-    def chunks(self) -> Iterator[list[bytes]]:
-        """Lists of lines without their ends, as they come: a live pipe's lines are not held back."""
+    def chunks(self, woken: int) -> Iterator[list[bytes]]:
+        """Lists of lines without their ends, as they come: a live pipe's lines are not held back.
+
+        ``woken`` can be read from when ``end`` is called.
+        """
         rest = b""
-        while chunk := os.read(self._descriptor, CHUNK_BYTES):
+        while chunk := self._read(woken):
             *lines, rest = (rest + chunk).split(b"\n")
             if lines:
                 yield [line.removesuffix(b"\r") for line in lines]
             if len(rest) > MAX_LINE_BYTES:
-                raise TooLarge(
-                    f"a line has more than {MAX_LINE_BYTES} bytes", hint="what stands before it is in the hub"
-                )
+                raise TooLarge(f"a line has more than {MAX_LINE_BYTES} bytes", hint="the lines before it are kept")
         if rest and self._ended:
             self.left_out = len(rest)
         elif rest:
             yield [rest.removesuffix(b"\r")]
+
+    def _read(self, woken: int) -> bytes:
+        select.select([self._descriptor, woken], [], [])
+        return b"" if self._ended else os.read(self._descriptor, CHUNK_BYTES)
 
 
 def _divided(lines: list[bytes], separator: str | None) -> tuple[pa.Array | None, pa.Array]:

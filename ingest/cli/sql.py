@@ -61,12 +61,15 @@ def sql(talk: Talk, query: str, limit: int, options: tuple[str, ...], data: Path
             _print_table(talk, frame, limit)
 
 
+# DataFusion does not look at signals while it works: all calls that may take long are interruptible.
+
+
 def _planned(context: SessionContext, query: str, data: Path) -> DataFrame:
     from datafusion import SQLOptions
 
     reading = SQLOptions().with_allow_ddl(False).with_allow_dml(False).with_allow_statements(False)
     try:
-        return context.sql_with_options(query, reading)
+        return interruptible(lambda: context.sql_with_options(query, reading))
     except ValueError as error:  # what the query itself does wrong
         raise _refused(str(error), data) from error
 
@@ -89,7 +92,6 @@ def _batches(frame: DataFrame) -> Iterator[pa.RecordBatch]:
     stream = frame.execute_stream()
     while True:
         try:
-            # DataFusion does not look at signals while it works
             batch = interruptible(lambda: next(stream, None))
         except Exception as error:
             # It raises what goes wrong with the data as plain Exceptions; any class of its own is another's.

@@ -6,16 +6,25 @@ One with work in hand asks for ``stop_signal``, finishes that work, and ends by 
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
+_stopped = False
 
+
+class Stop(BaseException):
+    """Raised in the main thread by a signal. Not ``KeyboardInterrupt``, which others take for an answer of no."""
+
+
+_TURN_S = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -26,7 +35,9 @@ def interrupt_on_signals() -> None:
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        global _stopped
+        _stopped = True
+        raise Stop
 
     for number in STOP_SIGNALS:
         # one that was ignored stays so: nohup, and jobs in the background of a script
@@ -35,8 +46,12 @@ def interrupt_on_signals() -> None:
 
 
 @contextmanager
-def stop_signal(on_stop: Callable[[], None]) -> Iterator[None]:
-    """Calls ``on_stop`` at the first signal, in the main thread; a second one ends at once, which loses nothing."""
+def stop_signal(on_stop: Callable[[], None]) -> Iterator[int]:
+    """Calls ``on_stop`` at the first signal, in the main thread; a second one ends at once, which loses nothing.
+
+    Gives a descriptor that can be read from as soon as a signal has come: who waits in ``select`` for something
+    else waits for that, too.
+    """
     asked = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -47,12 +62,18 @@ def stop_signal(on_stop: Callable[[], None]) -> Iterator[None]:
         asked = True
         on_stop()
 
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    before_fd = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
     try:
-        yield
+        yield woken
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(before_fd)
+        os.close(woken)
+        os.close(waker)
 
 
 def interruptible(work: Callable[[], T]) -> T:
@@ -67,4 +88,17 @@ def interruptible(work: Callable[[], T]) -> T:
             done.set_exception(error)
 
     threading.Thread(target=run, name="interruptible", daemon=True).start()
+    while not done.done():
+        # in turns: a signal that comes just before a wait does not end that wait
+        wait([done], _TURN_S)
     return done.result()
+
+
+def end_program(code: int) -> NoReturn:
+    """Ends the process; after a ``Stop`` at once: an interpreter that is taken down around foreign threads, which
+    still work, crashes. All that is ours was closed on the way here."""
+    if not _stopped:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
