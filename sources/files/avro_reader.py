@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from ingest.errors import MissingDependency
 from ingest.formats.avro_binary import Cursor, NotAvro, put_long
+from ingest.sources.files.avro_codecs import MOST_BYTES, plain_block
 from ingest.sources.files.avro_types import arrow_type
 from ingest.sources.files.pieces import ObjectReader, Piece, Unreadable
 
 _MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
-_MOST_BYTES = 256 * 1024 * 1024
-"""A header, or a block, that claims more is not believed."""
+_MOST_ROWS = 1 << 24
+"""A block that claims more is not believed: rows of no bytes at all would fill the memory."""
 
 
 class AvroReader(ObjectReader):
@@ -81,7 +82,7 @@ class AvroReader(ObjectReader):
         if not first:
             return None
         count, size = self._long(first), self._long()
-        if count < 0 or not 0 <= size <= _MOST_BYTES:
+        if not 0 <= count <= _MOST_ROWS or not 0 <= size <= MOST_BYTES:
             raise Unreadable(f"a block at byte {self._block} claims {count} rows in {size} bytes")
         content = self._exactly(size)
         if self._exactly(_SYNC_BYTES) != self._sync:
@@ -96,9 +97,10 @@ class AvroReader(ObjectReader):
         return self._kind if self._is_record else pa.struct([("value", self._kind)])
 
     def _decode(self, count: int, content: bytes) -> list[Any]:
+        codec, content = plain_block(self._codec, content)
         frame = bytearray(_MAGIC)
         put_long(2, frame)
-        for text in (b"avro.schema", self._declared, b"avro.codec", self._codec.encode()):
+        for text in (b"avro.schema", self._declared, b"avro.codec", codec.encode()):
             put_long(len(text), frame)
             frame += text
         frame += b"\0" + self._sync
@@ -126,7 +128,7 @@ class AvroReader(ObjectReader):
         return self._exactly(self._long())
 
     def _exactly(self, size: int) -> bytes:
-        if not 0 <= size <= _MOST_BYTES:
+        if not 0 <= size <= MOST_BYTES:
             raise Unreadable(f"{size} bytes are announced at byte {self._file.tell()}")
         data = self._file.read(size)
         if len(data) < size:

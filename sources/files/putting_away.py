@@ -49,7 +49,7 @@ class PuttingAway:
                     self._place.delete(found.name)
                 elif self._settings.move_to is not None:
                     self._place.move(found.name, self._settings.move_to)
-                self._context.environment.fail.hit("files.put_away")
+                self._context.environment.fail.hit("objects.put-away")
             except Gone:
                 pass
             except (ConnectorError, SystemUnavailable) as error:

@@ -83,7 +83,7 @@ def test_pandas_reads_hives_text(tmp_path: Path) -> None:
     assert frame[3].tolist()[0] == "x\x02y"
 
 
-def test_fastavro_reads_every_value_of_a_zstandard_file(tmp_path: Path) -> None:
+def test_fastavro_reads_every_value(tmp_path: Path) -> None:
     table = written(tmp_path, ROWS, format="avro", compression="bz2")
     (path,) = table.files()
     assert read_rows(path.name, path.read_bytes()) == ROWS.to_pylist()
