@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from ingest.clock import Clock
 from ingest.sources.listening.address import AllowList
-from ingest.sources.listening.inbox import Inbox
-from ingest.sources.listening.notices import Notices
 from ingest.sources.messages.arrival import Arrival
 from ingest.sources.messages.cut import Cut
+from ingest.sources.messages.inbox import Inbox
+from ingest.sources.messages.notices import Notices
 
 Origin = tuple[tuple[str, bytes], ...]
 

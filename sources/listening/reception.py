@@ -12,11 +12,11 @@ from ingest.connectors import SourceContext
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sources.listening.address import Address, AllowList, bound_socket, parse_address
 from ingest.sources.listening.door import Door
-from ingest.sources.listening.inbox import Inbox
 from ingest.sources.listening.intake import Intake
 from ingest.sources.listening.loop_thread import LoopThread
-from ingest.sources.listening.notices import Notices
 from ingest.sources.listening.settings import ListenSettings
+from ingest.sources.messages.inbox import Inbox
+from ingest.sources.messages.notices import Notices
 
 Outside = Callable[[Callable[..., object]], Callable[..., None]]
 """Makes of a function that must run in the thread of the sockets one that may be called in any."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from ingest.config import ByteSize, DurationMs, Settings
 from ingest.sources.listening.address import Allowed, ListenAddress, parse_address
-from ingest.sources.messages.text import EncodingName, Undecodable
-
-KIB = 1024
-MIB = 1024 * KIB
+from ingest.sources.messages.settings import KIB, MIB, MessageSettings
 
 
 class TlsSettings(Settings):
@@ -24,7 +21,7 @@ class TlsSettings(Settings):
     )
 
 
-class ListenSettings(Settings):
+class ListenSettings(MessageSettings):
     """Where to listen, who may send, and how much is taken in."""
 
     listen: ListenAddress = Field(
@@ -36,20 +33,6 @@ class ListenSettings(Settings):
         default_factory=list,
         description="Networks that may send, such as `10.0.0.0/8` or `fd00::/8`; `any` says explicitly that everyone "
         "may. Others are refused, and reported.",
-    )
-    max_message: ByteSize = Field(
-        64 * KIB, ge=480, le=16 * MIB, description="A longer message is handled by `long_messages`."
-    )
-    long_messages: Literal["dead-letter", "split"] = Field(
-        "dead-letter",
-        description="A message over `max_message` goes to the dead letters in pieces of that size (it is never held "
-        "whole), or with `split` the pieces are records.",
-    )
-    encoding: EncodingName = Field("utf-8", description="Of the messages. Records are UTF-8.")
-    undecodable: Undecodable = Field(
-        "dead-letter",
-        description="A message that is not in the encoding goes to the dead letters, or has U+FFFD in place of bad "
-        "bytes; `bytes` decodes nothing: all values are the message's own bytes.",
     )
     queue: ByteSize = Field(
         16 * MIB,
@@ -79,8 +62,3 @@ class ListenSettings(Settings):
                 "`any`) or by `tls.client_ca`"
             )
         return self
-
-    @property
-    def split(self) -> bool:
-        """Whether long messages are split into records."""
-        return self.long_messages == "split"

@@ -14,10 +14,10 @@ from listeners import PATIENCE_S, Listener
 
 from ingest.clock import SystemClock
 from ingest.sources.listening.address import AllowList
-from ingest.sources.listening.inbox import Inbox
 from ingest.sources.listening.intake import Intake
-from ingest.sources.listening.notices import Notices
 from ingest.sources.messages.cut import FramingLost, LongMessages
+from ingest.sources.messages.inbox import Inbox
+from ingest.sources.messages.notices import Notices
 from ingest.sources.syslog.connector import SyslogSettings, SyslogSource
 from ingest.sources.syslog.relp import RelpConnection
 

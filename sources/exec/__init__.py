@@ -1,0 +1,1 @@
+"""The ``exec`` source: the output of a command."""
