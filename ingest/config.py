@@ -20,7 +20,7 @@ _DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
 def parse_size_bytes(value: object) -> object:
     """``"128MiB"`` -> 134217728, ``"1 kB"`` -> 1000; integers pass; raises ``ValueError`` else."""
     if not isinstance(value, str):
-        return value
+        return _whole(value, "a size", "128MiB")
     match = _SIZE.match(value)
     if match is None:
         raise ValueError(f"{value!r} is not a size; write for example 128MiB")
@@ -32,7 +32,7 @@ def parse_size_bytes(value: object) -> object:
 def parse_duration_ms(value: object) -> object:
     """``"1h30m"`` -> 5400000; integers are milliseconds; raises ``ValueError`` else."""
     if not isinstance(value, str):
-        return value
+        return _whole(value, "a duration", "500ms, 30s, 5m or 1h30m")
     text = value.strip().lower()
     if text.isdigit():
         return int(text)
@@ -40,6 +40,12 @@ def parse_duration_ms(value: object) -> object:
     if not parts or _DURATION.sub("", text).strip():
         raise ValueError(f"{value!r} is not a duration; write for example 500ms, 30s, 5m or 1h30m")
     return int(sum(float(number) * _DURATION_MS[unit] for number, unit in parts))
+
+
+def _whole(value: object, what: str, example: str) -> object:
+    if value is not None and not isinstance(value, int):
+        raise ValueError(f"{what} is needed; write for example {example}")
+    return value
 
 
 def _not_boolean(value: object) -> object:

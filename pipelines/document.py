@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ingest.errors import ConfigError
+from ingest.pipelines.yaml_hints import yaml_hint
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
@@ -24,6 +25,7 @@ Place = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"^[-+]?(0|[1-9][0-9_]*)$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|(0|[1-9][0-9_]*)(\.[0-9]*|(?=[eE])))([eE][-+]?[0-9]+)?$")
+_STAR = "quote it, if it is no alias: a text that begins with * stands in quotes"
 _WORDS: dict[str, object] = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -51,6 +53,16 @@ class Document:
             if found is not None:
                 return found
         return Mark(1, 1)
+
+    def at(self, place: Place) -> Any:
+        """The value at ``place`` as it stands in the file, variables not yet substituted; None if there is none."""
+        found = self.value
+        for part in place:
+            inside = range(len(found)) if isinstance(found, list) else found if isinstance(found, dict) else ()
+            if part not in inside:
+                return None
+            found = found[part]
+        return found
 
 
 def read_document(path: Path) -> Document:
@@ -82,7 +94,9 @@ def parse_document(text: str, path: str = "<text>") -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
-        raise _wrong(path, place, f"is not valid YAML: {error.problem or error}") from error
+        problem = str(error.problem or error)
+        hint = yaml_hint(text, place.line - 1, place.column - 1, problem)
+        raise _wrong(path, place, f"is not valid YAML: {problem}", hint) from error
     except yaml.YAMLError as error:
         position = getattr(error, "position", None)
         line = text.count("\n", 0, position) + 1 if isinstance(position, int) else 1
@@ -156,7 +170,7 @@ class _Builder:
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
-            raise self._at(event, f"names the anchor {event.anchor}, which is not defined above")
+            raise self._at(event, f"names the anchor {event.anchor}, which is not defined above", _STAR)
         if any(open_.anchor == event.anchor for open_ in self._stack):
             raise self._at(event, f"the anchor {event.anchor} would contain itself")
         value = self._anchors[event.anchor]

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from ingest.config import nearest
 from ingest.errors import ConfigError
 from ingest.pipelines.document import Document, Place
+from ingest.pipelines.wording import hint, needed, worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,13 @@ class Problems:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.found: list[Problem] = []
+        self._told: set[Place] = set()
 
     def add(self, place: Place, message: str, hint: str | None = None) -> None:
+        """A place is told about once: what is said of it first is why others complain, too."""
+        if place in self._told:
+            return
+        self._told.add(place)
         mark = self.document.mark(place)
         self.found.append(Problem(self.document.path, mark.line, mark.column, message, hint))
 
@@ -54,43 +61,43 @@ class Problems:
 
     def add_validation(self, place: Place, model: type[BaseModel], error: ValidationError) -> None:
         """Every complaint of pydantic about settings that stand at ``place``."""
-        seen: set[tuple[Place, str]] = set()
+        by_location: dict[Place, list[Any]] = {}
         for item in error.errors(include_url=False, include_context=True):
-            location = _real_place(self.document, place, item["loc"])
-            message, hint = _words(model, item, location[len(place) :])
-            if (location, message) not in seen:
-                seen.add((location, message))
-                self.add(location, message, hint)
+            by_location.setdefault(_real_place(self.document, place, item), []).append(item)
+        for location, items in by_location.items():
+            self.add(location, *self._words(model, items, location, location[len(place) :]))
+
+    def _words(self, model: type[BaseModel], items: list[Any], location: Place, place: Place) -> tuple[str, str | None]:
+        name = ".".join(str(part) for part in place) or "this"
+        kind = items[0]["type"]
+        if kind == "extra_forbidden":
+            known = _known_keys(model, place[:-1])
+            meant = nearest(str(place[-1]) if place else "", known)
+            return f"unknown key {name}", f"did you mean {meant}?" if meant else f"known keys: {', '.join(known)}"
+        if kind == "missing":
+            return f"{name} is missing", _description(model, place)
+        # the branches of a union each complain of the type: it may be what any of them needs
+        choices = list(dict.fromkeys(filter(None, (needed(item["type"]) for item in items))))
+        if len(choices) > 1:
+            return f"{name} must be {' or '.join(choices)}", None
+        key = str(place[-1]) if place and isinstance(place[-1], str) else "it"
+        written = self.document.at(location)
+        return worded(name, items[0]), hint(key, items[0], written, _field(model, place), _known_keys(model, place))
 
     def raise_any(self) -> None:
         if self.found:
             raise PipelineInvalid(self.found)
 
 
-def _real_place(document: Document, place: Place, location: tuple[str | int, ...]) -> Place:
+def _real_place(document: Document, place: Place, item: Any) -> Place:
     """Pydantic's location without the parts that name a union's branch: those are not in the file."""
     found = place
-    for part in location:
+    for part in item["loc"]:
         here = (*found, part)
         known = here in document.marks or here in document.keys
-        missing_key = part is location[-1] and isinstance(part, str) and part.isidentifier()
-        if known or missing_key:
+        if known or (item["type"] == "missing" and part is item["loc"][-1]):
             found = here
     return found
-
-
-def _words(model: type[BaseModel], item: Any, place: Place) -> tuple[str, str | None]:
-    name = ".".join(str(part) for part in place) or "this"
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        known = _known_keys(model, place[:-1])
-        meant = nearest(str(place[-1]) if place else "", known)
-        hint = f"did you mean {meant}?" if meant else f"known keys: {', '.join(known)}"
-        return f"unknown key {name}", hint
-    if kind == "missing":
-        return f"{name} is missing", _description(model, place)
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message[:1].lower()}{message[1:]}", None
 
 
 def _known_keys(model: type[BaseModel], place: Place) -> list[str]:
@@ -101,9 +108,14 @@ def _known_keys(model: type[BaseModel], place: Place) -> list[str]:
 
 
 def _description(model: type[BaseModel], place: Place) -> str | None:
-    found = _model_at(model, place[:-1])
-    field = found.model_fields.get(str(place[-1])) if found is not None and place else None
+    field = _field(model, place)
     return field.description if field is not None else None
+
+
+def _field(model: type[BaseModel], place: Place) -> FieldInfo | None:
+    """The setting at ``place``; None for an entry of a list."""
+    found = _model_at(model, place[:-1])
+    return found.model_fields.get(str(place[-1])) if found is not None and place else None
 
 
 def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
