@@ -1,8 +1,7 @@
 """Any fsspec file system that can rename: a temporary in the same folder, then a rename that is looked at.
 
 Some of them do not say that a rename failed; so what stands at the target afterwards decides, not the answer.
-Put-if-absent is fsspec's ``mode="create"`` where it is known to hold (``memory://``), else look and write, which
-is for tables with a single writer.
+Put-if-absent is look and write, which is for tables with a single writer, and for ``memory://``.
 """
 
 from __future__ import annotations
@@ -31,6 +30,18 @@ def answering(what: str) -> Iterator[None]:
         raise ConnectorError(f"{what}: {error}", hint=hint, path=what) from error
     except OSError as error:
         raise SystemUnavailable(f"{what}: {error}", path=what) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _CLIENTS:
+            raise
+        status = getattr(error, "status_code", None) or getattr(error, "code", None)
+        if status in (401, 403):
+            hint = "check the credentials in storage_options, and the rights of their user"
+            raise ConnectorError(f"{what}: {error}", hint=hint, path=what) from error
+        raise SystemUnavailable(f"{what}: {error}", path=what) from error
+
+
+_CLIENTS = ("aiohttp", "azure", "gcsfs", "google")
+"""Libraries below fsspec whose errors are none of Python's own."""
 
 
 class RenamingDraft(Draft):

@@ -15,6 +15,7 @@ from ingest.sinks.lake.store import Store
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
 _HDFS = ("hdfs", "webhdfs")
+_OBJECTS = {"gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 _IN_PROCESS = ("memory",)
 
 
@@ -22,7 +23,7 @@ def check_url(url: str, *, single_writer: bool) -> None:
     """Without any I/O: raises ``ConfigError`` for a place that cannot tell two writers apart, unless
     ``single_writer`` says that there are none."""
     scheme, _ = _parted(url)
-    if scheme not in (*_LOCAL, *_S3, *_HDFS, *_IN_PROCESS) and not single_writer:
+    if scheme not in (*_LOCAL, *_S3, *_HDFS, *_OBJECTS, *_IN_PROCESS) and not single_writer:
         raise ConfigError(
             f"the store {scheme}:// has no way for two writers to notice each other",
             hint="set single_writer: true if no other process ever writes to this table",
@@ -53,6 +54,10 @@ def open_store(
         from ingest.sinks.lake.store_s3 import S3Store
 
         return S3Store(filesystem, root_path)
+    if scheme in _OBJECTS:
+        from ingest.sinks.lake.store_objects import ObjectStore
+
+        return ObjectStore(filesystem, root_path, scheme)
     from ingest.sinks.lake.store_renaming import RenamingStore
 
     return RenamingStore(filesystem, root_path, scheme)
@@ -83,12 +88,13 @@ def _fsspec(url: str, scheme: str, options: Mapping[str, Any]) -> tuple[Any, str
     import fsspec
 
     # a cached listing does not know what this very process, or another one, has written since
-    options = {"use_listings_cache": False, **options} if scheme in _S3 else dict(options)
+    options = {"use_listings_cache": False, **options} if scheme in _S3 or scheme in _OBJECTS else dict(options)
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
-        extra = "pip install 'ingest[s3]'" if scheme in _S3 else str(error)
-        raise MissingDependency(f"{scheme}:// needs a library that is not installed", hint=extra) from error
+        extra = "s3" if scheme in _S3 else _OBJECTS.get(scheme)
+        hint = f"pip install 'ingest[{extra}]'" if extra else str(error)
+        raise MissingDependency(f"{scheme}:// needs a library that is not installed", hint=hint) from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"the URL {url} cannot be used: {error}", setting="url") from error
     return filesystem, path.rstrip("/")
