@@ -53,11 +53,13 @@ class Polled:
 
     ``positions`` maps each stream that moved to where it stands after this batch; ``None`` forgets a
     stream. Each ``Records`` comes from one stream. A step may carry positions without records.
+    ``stateless`` says that it carries none, nor will ``appended`` add any: a small step then costs one sync, not two.
     """
 
     records: Sequence[Records] = ()
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     dead: Sequence[DeadRecords] = ()
+    stateless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class SourceTask(ABC):
         """The next batch; blocks at most about a second; see the life above."""
 
     def appended(self, landed: Sequence[Landed]) -> Mapping[str, Position | None]:
-        """The last step's records were appended, and nobody sees them yet. The positions that are returned are added
-        to the step's own: what can only be known now, and must commit with the records."""
+        """The last step's records were appended, and nobody sees them yet (unless it was ``stateless``). The positions
+        that are returned are added to the step's own: what can only be known now, and must commit with the records."""
         return {}
 
     def committed(self, positions: Mapping[str, Position | None]) -> None:

@@ -26,7 +26,7 @@ except ImportError:
     COMPILED = False
     from ingest.formats.json_events_twin import find_items, find_lines, find_object, gather
 
-Layout = Literal["object", "lines", "list"]
+Layout = Literal["lines", "list"]
 
 _REASONS = {
     json_events_twin.NOT_JSON: "not JSON",
@@ -69,12 +69,14 @@ class Events:
         return pa.Array.from_buffers(kind, len(sizes), [None, pa.py_buffer(offsets.astype(width)), pa.py_buffer(data)])
 
 
+def bad_object(text: bytes, *, max_depth: int) -> BadEvent | None:
+    """What is wrong with a text that should be one object, space around it allowed; None if it is."""
+    trouble, at = find_object(text, max_depth)
+    return _bad(text, 0, trouble, at, max_depth) if trouble else None
+
+
 def find(text: bytes, layout: Layout, *, max_depth: int) -> Events:
     """Every object of ``text``, or those before the first that is none."""
-    if layout == "object":
-        trouble, at = find_object(text, max_depth)
-        whole = np.array([0], np.int64), np.array([len(text)], np.int64)
-        return Events(*whole) if not trouble else Events(_NONE, _NONE, _bad(text, 0, trouble, at, max_depth))
     if layout == "lines":
         room = text.count(b"\n") + 1
         starts, stops = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -89,9 +91,6 @@ def find(text: bytes, layout: Layout, *, max_depth: int) -> Events:
             room *= 8
     bad = _bad(text, count, trouble, at, max_depth) if trouble else None
     return Events(starts[:count], stops[:count], bad)
-
-
-_NONE = np.empty(0, np.int64)
 
 
 def _bad(text: bytes, number: int, trouble: int, at: int, max_depth: int) -> BadEvent:

@@ -27,16 +27,20 @@ if TYPE_CHECKING:
     from ingest.transforms.sql import Expression
 
 _SPARE_BYTES = BATCH_OVERHEAD_BYTES // 2
+_ONE_BATCH_BYTES = 512 * 1024
+_RECORD_OVERHEAD_BYTES = 64
 MAX_AHEAD_MS = 3_600_000
 """How far a parsed time may lie ahead of the clock and still be the record's timestamp."""
 
 
 class Append(NamedTuple):
-    """Encoded records for one partition, and the index in ``Polled.records`` of those that they were made from."""
+    """Encoded records for one partition, and the index in ``Polled.records`` of those that they were made from;
+    whether they surely fit into one record batch."""
 
     records: Records
     partition: int
     polled: int
+    is_one_batch: bool
 
 
 @dataclass(slots=True)
@@ -55,6 +59,13 @@ class SourceBatch:
     written: int = 0
     filtered: int = 0
     size_bytes: int = 0
+    stateless: bool = False
+
+    @property
+    def needs_no_transaction(self) -> bool:
+        """Whether it is nothing but one record batch, which is stored whole or not at all anyway."""
+        alone = self.stateless and len(self.appends) == 1 and not (self.dead or self.stored)
+        return alone and self.appends[0].is_one_batch
 
     @property
     def is_empty(self) -> bool:
@@ -83,7 +94,7 @@ class SourceBatches:
 
     def make(self, polled: Polled) -> SourceBatch:
         """Raises ``RecordRefused`` for the first bad record if the pipeline tolerates none."""
-        batch = SourceBatch(positions=polled.positions)
+        batch = SourceBatch(positions=polled.positions, stateless=polled.stateless)
         for dead in polled.dead:
             if len(dead.records):
                 self._tolerate(dead.records, 0, dead.stage, dead.reasons[0])
@@ -134,12 +145,13 @@ class SourceBatches:
         for partition, part in self._partitioner.split(records, info.partitions):
             encoded = self._setting.topics.encode(part)
             unfit = [refusal_of(part, rejected, "format") for rejected in encoded.rejected if len(rejected.rows)]
-            fitting, too_large = _without_large(encoded.records, max_message_bytes(info))
+            limit = max_message_bytes(info)
+            fitting, too_large = _without_large(encoded.records, limit)
             unfit += too_large
             refused += unfit
             batch.written += len(part) - sum(len(refusal.rows) for refusal in unfit)
             if len(fitting):
-                batch.appends.append(Append(fitting, partition, number))
+                batch.appends.append(Append(fitting, partition, number, _is_one_batch(fitting, limit)))
         return refused
 
     def _keyed(self, records: Records) -> tuple[Records, list[Refusal]]:
@@ -191,3 +203,8 @@ def _without_large(records: Records, limit: int) -> tuple[Records, Sequence[Refu
     reasons = [f"the record takes {sizes[place]} bytes, and the topic takes {limit}" for place in np.flatnonzero(large)]
     refusal = Refusal(records.rows.take(places), reasons, "format", "TooLarge")
     return records.filter(pa.array(~large)), [refusal]
+
+
+def _is_one_batch(records: Records, limit: int) -> bool:
+    each = _RECORD_OVERHEAD_BYTES + common_headers_size(records)
+    return records.nbytes + len(records) * each + BATCH_OVERHEAD_BYTES <= min(limit, _ONE_BATCH_BYTES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ingest.connectors import EndOfInput, Polled, SourceContext, SourceTask
 from ingest.connectors.source import Landed
@@ -29,10 +29,12 @@ LAG_EVERY_MS = 1_000
 
 @dataclass(slots=True)
 class _Outstanding:
-    transaction: HubTransaction
-    done: Future[None]
+    """A commit on its way to the disk; ``transaction`` is None where ``done`` is that of a plain append."""
+
+    transaction: HubTransaction | None
+    done: Future[Any]
     batch: SourceBatch
-    dead: int
+    dead: int = 0
 
 
 class SourceLoop:
@@ -101,6 +103,14 @@ class SourceLoop:
             self._settle()
 
     def _append(self, batch: SourceBatch) -> None:
+        if batch.needs_no_transaction:
+            only = batch.appends[0]
+            self._outstanding = _Outstanding(None, self._hub.append(only.records, only.partition), batch)
+            self._fail.hit("source.appended")
+        else:
+            self._append_in_transaction(batch)
+
+    def _append_in_transaction(self, batch: SourceBatch) -> None:
         transaction = self._hub.transaction(self._writer)
         try:
             landed = [_landed(append, transaction.append(append.records, append.partition)) for append in batch.appends]
@@ -130,10 +140,13 @@ class SourceLoop:
         if outstanding is None:
             return
         try:
-            outstanding.done.result()
+            result = outstanding.done.result()
         except Exception:
-            outstanding.transaction.abort()
+            if outstanding.transaction is not None:
+                outstanding.transaction.abort()
             raise
+        if outstanding.transaction is None:
+            self._task.appended([_landed(outstanding.batch.appends[0], result)])
         self._fail.hit("source.committed")
         self._tell(outstanding.batch, outstanding.dead)
 

@@ -12,16 +12,13 @@ class ContentType:
 
     name: str
     charset: str
+    is_json: bool
+    """A body without a type is taken for JSON, too."""
 
     @classmethod
     def parse(cls, header: str) -> ContentType:
         """Never fails: what cannot be understood is a name that nobody knows."""
         return _parsed(header[:300])
-
-    @property
-    def is_json(self) -> bool:
-        """A body without a type is taken for JSON, too."""
-        return self.name in ("", "application/json", "text/json") or self.name.endswith("+json")
 
 
 @lru_cache(maxsize=256)
@@ -32,4 +29,6 @@ def _parsed(header: str) -> ContentType:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset":
             charset = value.strip().strip('"')
-    return ContentType(name.strip(), charset)
+    name = name.strip()
+    one = name in ("", "application/json", "text/json") or name.endswith("+json")
+    return ContentType(name, charset, one and name != "application/cloudevents-batch+json")

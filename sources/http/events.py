@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ingest.formats.json_events import BadEvent, Layout, find
+from ingest.formats.json_events import BadEvent, Layout, bad_object, find
+from ingest.formats.json_events import Events as Pieces
 from ingest.sources.http import cloud_events
 from ingest.sources.http.content_type import ContentType
 from ingest.sources.http.csv_rows import csv_rows
@@ -29,6 +30,7 @@ LINES = frozenset(
     }
     | {"application/x-jsonlines", "application/x-json-stream", "text/x-ndjson"}
 )
+_SPACE = b" \t\r\n"
 
 
 class Cutter:
@@ -63,40 +65,45 @@ class Cutter:
         return Events(value, len(value), len(body), "lines")
 
     def _json(self, content: ContentType, body: bytes, headers: Mapping[bytes, bytes]) -> Events:
-        _require_utf8(content)
-        if b"ce-specversion" in headers and content.is_json:
-            attributes = cloud_events.binary_attributes(headers)
-            return self._found(body, "object", attributes)
-        if content.name == "application/cloudevents+json":
-            cloud_events.check_envelopes(body, self._found(body, "object"))
-            return self._found(body, "object", cloud_events.STRUCTURED)
-        if content.name == "application/cloudevents-batch+json":
-            events = self._found(body, "list", cloud_events.STRUCTURED)
-            cloud_events.check_envelopes(body, events)
-            return events
+        if content.charset:
+            _require_utf8(content)
+        if content.is_json:
+            if b"ce-specversion" in headers:
+                return self._object(body, cloud_events.binary_attributes(headers))
+            if content.name == "application/cloudevents+json":
+                events = self._object(body, cloud_events.STRUCTURED)
+                cloud_events.check_envelopes(body, events)
+                return events
+            is_list = body.lstrip(_SPACE)[:1] == b"["
+            return self._many(body, "list") if is_list else self._object(body)
         if content.name in LINES:
-            return self._found(body, "lines")
+            several = body.find(b"\n", 0, len(body) - 1) >= 0
+            return self._many(body, "lines") if several or not body.strip(_SPACE) else self._object(body)
         if content.name == "text/csv":
             value = csv_rows(body, self._csv_delimiter)
             return Events(value, len(value), len(body), "json")
-        if not content.is_json:
-            raise _unsupported(
-                content, "application/json, application/x-ndjson, text/csv, application/cloudevents+json"
-            )
-        return self._found(body, "list" if body.lstrip(b" \t\r\n")[:1] == b"[" else "object")
+        if content.name == "application/cloudevents-batch+json":
+            events = self._many(body, "list", cloud_events.STRUCTURED)
+            cloud_events.check_envelopes(body, events)
+            return events
+        raise _unsupported(content, "application/json, application/x-ndjson, text/csv, application/cloudevents+json")
 
-    def _found(self, body: bytes, layout: Layout, headers: tuple[tuple[str, bytes], ...] = ()) -> Events:
+    def _object(self, body: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> Events:
+        bad = bad_object(body, max_depth=self._depth)
+        if bad is not None:
+            raise _bad(bad, "object")
+        return Events(body.strip(_SPACE), 1, len(body), "json", headers)
+
+    def _many(self, body: bytes, layout: Layout, headers: tuple[tuple[str, bytes], ...] = ()) -> Events:
         found = find(body, layout, max_depth=self._depth)
         if found.bad is not None:
             raise _bad(found.bad, layout)
         if not len(found):
             raise Refused(400, "the body holds no event")
-        if layout == "object":
-            return Events(body.strip(b" \t\r\n"), 1, len(body), "json", headers)
         return Events(found.values(body), len(found), len(body), "json", headers)
 
 
-def _bad(bad: BadEvent, layout: Layout) -> Refused:
+def _bad(bad: BadEvent, layout: str) -> Refused:
     status = 400 if bad.reason.startswith("not JSON") else 422
     place = {"object": "", "lines": f"line {bad.line}: ", "list": f"item {bad.number + 1}: "}[layout]
     facts: dict[str, Any] = {"line": bad.line, "position": bad.position}
@@ -123,6 +130,4 @@ def _lines(text: bytes) -> pa.Array:
         ends = np.append(ends, len(data))
     starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
     returned = (ends > starts) & (data[np.maximum(ends - 1, 0)] == 13) if len(ends) else np.empty(0, bool)
-    from ingest.formats.json_events import Events as Pieces
-
     return Pieces(starts.astype(np.int64), (ends - returned).astype(np.int64)).values(text)

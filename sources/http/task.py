@@ -85,4 +85,5 @@ class HttpTask(SourceTask):
         if not requests:
             return None
         self._step = Step(requests)
-        return Polled(self._step.records(self._context.name))
+        stateless = all(accepted.digest is None for accepted in requests)
+        return Polled(self._step.records(self._context.name), stateless=stateless)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.formats import json_events, json_events_twin
-from ingest.formats.json_events import find
+from ingest.formats.json_events import bad_object, find
 
 kernels = [json_events_twin]
 if json_events.COMPILED:
@@ -116,7 +116,7 @@ def _is_sound(text: bytes) -> bool:
     ],
 )
 def test_a_bad_object_is_refused_with_its_reason(text: bytes, reason: str) -> None:
-    bad = find(text, "object", max_depth=2).bad
+    bad = bad_object(text, max_depth=2)
     assert bad is not None
     assert bad.reason.startswith(reason)
 

@@ -186,7 +186,7 @@ def test_routes_have_topics_and_formats_of_their_own(posting):
     assert web.post("line", TEXT, "/logs").place[0] == "logs"
     assert web.post("{}", path="/hooks/a").place[0] == "hooks.a"
     assert web.post("{}", path="/hooks/b").place[0] == "hooks.b"
-    assert web.post("{}", path="/hooks/a").place == ("hooks.a", 0, web.post("{}", path="/hooks/a").place[2] - 2, 1)
+    assert web.post("{}", path="/hooks/a").place == ("hooks.a", 0, 1, 1)
     assert web.post("{}", path="/hooks/c").status == 404
     assert web.post("{}", path="/hooks/a%2Fb").status == 404
     assert web.post("{}", path="/hooks/..").status == 404

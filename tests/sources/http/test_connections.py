@@ -213,7 +213,7 @@ def test_a_failure_is_answered_and_the_port_stays_open(posting):
     def break_down():
         raise SystemUnavailable("for a moment")
 
-    fail.arm("source.appended", break_down)
+    fail.arm("source.transformed", break_down)
     with web.socket() as connection:
         connection.sendall(EVENT)
         assert status(connection.recv(65536)) == 503
