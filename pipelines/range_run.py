@@ -8,7 +8,7 @@ finished does nothing at all. See ``ingest.runtime.claims``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from ingest.errors import FolderLocked, RunStopped
 from ingest.hub.contract import Hub
 from ingest.hub.embedded import EmbeddedHub
 from ingest.pipelines.loader import Pipeline
-from ingest.runtime.claims import Claim, Claims, NotedCommit
+from ingest.runtime.claim_records import Claim, NotedCommit
+from ingest.runtime.claims import Claims
 from ingest.runtime.delivery_reader import wants
 from ingest.runtime.plan import Plan, SinkPlan
 from ingest.runtime.worker import STOP_MS, Outcome, Worker
@@ -32,19 +33,22 @@ _LOCK_SLICE_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """``found_done``: an earlier attempt had finished it, and this one has changed nothing. ``records_in`` and
-    ``dead_in`` count what the sources have brought in now, and refused; ``commits`` are those of the claim, of all
-    attempts."""
+    """``found_done``: an earlier attempt, or a later run, had finished it, and this one has changed nothing.
+
+    ``commits`` are those of all claims that this run has finished, whoever made them: so each commit is in the result
+    of one run. ``records_in`` and ``dead_in`` count what the sources have brought in now, and refused.
+    """
 
     claim: Claim
-    commits: list[NotedCommit]
     hub_id: str
+    commits: Sequence[NotedCommit] = ()
     found_done: bool = False
     records_in: int = 0
     dead_in: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values: for each sink its offsets, rows, files and commits."""
+        """JSON values: for each sink of the run's own claim its offsets, rows, files, and the first and last number
+        of its commits."""
         return {
             "run": self.claim.run,
             "claim": self.claim.number,
@@ -55,14 +59,14 @@ class RangeResult:
         }
 
     def _sink(self, sink: str) -> dict[str, Any]:
-        commits = [commit for commit in self.commits if commit.sink == sink]
+        total = self.claim.totals[sink]
         return {
             "offsets": offsets_document(self.claim, sink),
-            "rows": sum(commit.rows for commit in commits),
-            "files": sum(commit.files for commit in commits),
-            "bytes": sum(commit.size_bytes for commit in commits),
-            "dead_letters": sum(commit.dead_letters for commit in commits),
-            "commits": [commit.number for commit in commits],
+            "rows": total.rows,
+            "files": total.files,
+            "bytes": total.size_bytes,
+            "dead_letters": total.dead_letters,
+            "commits": [total.first_commit, total.last_commit] if total.last_commit else [],
         }
 
 
@@ -110,18 +114,22 @@ class RangeRun:
             claim = claims.of(self._name)
             if claim is not None and claim.done:
                 self._report(f"{self._name} has finished before: nothing is done")
-                return RangeResult(claim, claims.commits(claim), hub.id, found_done=True)
+                return RangeResult(claim, hub.id, found_done=True)
             drained = None
             if claim is None:
                 drained = self._drain(hub, tick)
                 claim = claims.take(self._name, self._ends(hub))
             self._report(f"claim {claim.number}: {_told(claim)}")
-            for open_claim in claims.unfinished(claim):
-                self._deliver(hub, claims, open_claim, tick)
+            commits: list[NotedCommit] = []
+            for unfinished in claims.unfinished(claim):
+                self._deliver(hub, claims, unfinished, tick)
+                commits += claims.commits(unfinished)
+                claim = claims.finish(unfinished)
+            hub.tidy()
             return RangeResult(
                 claim,
-                claims.commits(claim),
                 hub.id,
+                commits,
                 records_in=drained.records if drained else 0,
                 dead_in=drained.dead_letters if drained else 0,
             )
@@ -134,7 +142,7 @@ class RangeRun:
         """What is running now, as JSON values; None before and between."""
         return None if self._worker is None else self._worker.status()
 
-    def _open(self) -> Hub:
+    def _open(self) -> EmbeddedHub:
         clock = self._environment.clock
         deadline_ms = clock.monotonic_ms() + self._wait_ms
         told = False
@@ -170,7 +178,6 @@ class RangeRun:
         plan = self._bounded(hub, claim)
         if plan.sinks:
             self._work(hub, plan, tick, lambda sink, commit: claims.note(claim, sink, commit))
-        claims.finish(claim)
 
     def _bounded(self, hub: Hub, claim: Claim) -> Plan:
         """The sinks that have something to deliver, up to the end of ``claim``."""

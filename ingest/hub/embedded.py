@@ -163,6 +163,11 @@ class EmbeddedHub(Hub):
             table |= latest_of(self._opened.partition(topic, partition))
         return table.items()
 
+    def tidy(self) -> None:
+        """Retention and compaction, now: a hub that stays open does that by itself every half a minute, and one that is
+        opened for seconds, again and again, never would."""
+        self._store.clean()
+
     def close(self) -> None:
         self._opened.close()
 

@@ -12,53 +12,33 @@ Kept as positions, drawn in docs/formats/internal-topics.md. Why it is so: docs/
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from ingest.connectors import Commit, TopicPartition
 from ingest.hub.contract import Hub
+from ingest.runtime.claim_records import (
+    Claim,
+    NotedCommit,
+    OffsetRange,
+    Ranges,
+    claim_document,
+    commit_document,
+    ends_document,
+    read_claim,
+    read_commit,
+    read_ends,
+    totals,
+)
 
-MAX_PATHS = 1_000
-"""So many files of a commit are noted by name; all are counted."""
+PAGE = 64
+"""So many finished claims share a record: there will be tens of thousands, and a hub that opens reads all records."""
 
 _HEAD = "head"
+_NO_HEAD: Mapping[str, Any] = {"number": 0, "unfinished": [], "ends": {}}
 
-
-class OffsetRange(NamedTuple):
-    """Half-open."""
-
-    start: int
-    end: int
-
-
-Ranges = Mapping[TopicPartition, OffsetRange]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """``number`` counts the claims of a pipeline from 1; ``sinks`` holds the ranges by sink; ``topic_ids`` tell the
-    topics from later ones of the same names."""
-
-    run: str
-    number: int
-    sinks: Mapping[str, Ranges]
-    topic_ids: Mapping[str, str] = field(default_factory=dict)
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NotedCommit:
-    """A commit that a sink made for a claim; ``offsets`` are the next offsets of all its partitions."""
-
-    sink: str
-    number: int
-    offsets: Mapping[TopicPartition, int]
-    rows: int
-    files: int
-    size_bytes: int
-    paths: Sequence[str]
-    dead_letters: int
+Changes = dict[str, dict[str, Mapping[str, Any] | None]]
 
 
 class Claims:
@@ -74,15 +54,18 @@ class Claims:
 
     def of(self, run: str) -> Claim | None:
         """The claim of the run with that name, if it has one."""
-        stored = self._hub.positions(self._owner).get(_stream(run))
-        return None if stored is None else _claim(run, stored)
+        stored = self._hub.positions(self._owner)
+        unfinished = stored.get(_open_stream(run))
+        if unfinished is not None:
+            return read_claim(run, unfinished)
+        pages = (page["claims"] for stream, page in stored.items() if stream.startswith("done/"))
+        return next((read_claim(run, page[run]) for page in pages if run in page), None)
 
     def take(self, run: str, ends: Mapping[str, Mapping[TopicPartition, int]]) -> Claim:
         """Claims, for each sink, what lies before ``ends`` and is not claimed yet. On disk on return."""
-        stored = self._hub.positions(self._owner)
-        head = stored.get(_HEAD, {"number": 0, "unfinished": [], "ends": {}})
+        head = self._head()
         topic_ids = {topic.name: topic.id for topic in self._hub.topics()}
-        claimed = {sink: _offsets(ranges, topic_ids) for sink, ranges in head["ends"].items()}
+        claimed = {sink: read_ends(document, topic_ids) for sink, document in head["ends"].items()}
         sinks = {sink: self._unclaimed(sink, places, claimed.get(sink, {})) for sink, places in ends.items()}
         for sink, ranges in sinks.items():
             claimed.setdefault(sink, {}).update({place: part.end for place, part in ranges.items()})
@@ -91,43 +74,48 @@ class Claims:
         head = {
             "number": claim.number,
             "unfinished": [*head["unfinished"], run],
-            "ends": {sink: _by_topic(offsets, topic_ids) for sink, offsets in claimed.items()},
+            "ends": {sink: ends_document(offsets, topic_ids) for sink, offsets in claimed.items()},
         }
-        self._write({self._owner: {_HEAD: head, _stream(run): _stored(claim)}})
+        self._write({self._owner: {_HEAD: head, _open_stream(run): claim_document(claim)}})
         return claim
 
     def unfinished(self, last: Claim) -> list[Claim]:
         """What is to be done up to ``last``, in order."""
-        head = self._hub.positions(self._owner).get(_HEAD, {"unfinished": []})
-        found = [claim for run in head["unfinished"] if (claim := self.of(run)) is not None]
+        found = [claim for run in self._head()["unfinished"] if (claim := self.of(run)) is not None]
         return sorted((claim for claim in found if claim.number <= last.number), key=lambda claim: claim.number)
 
     def note(self, claim: Claim, sink: str, commit: Commit) -> None:
         """Keeps ``commit`` with ``claim`` if it is a part of it; told twice it counts once."""
         ranges = claim.sinks.get(sink, {})
-        if not any(part.start < commit.offsets.get(place, 0) <= part.end for place, part in ranges.items()):
-            return
-        noted = {
-            "offsets": _by_topic(commit.offsets, claim.topic_ids),
-            "rows": commit.rows,
-            "files": commit.files,
-            "bytes": commit.size_bytes,
-            "paths": list(commit.paths[:MAX_PATHS]),
-            "dead_letters": len(commit.dead),
-        }
-        self._write({self._commits_owner(claim): {f"{sink}/{commit.number}": noted}})
+        if any(part.start < commit.offsets.get(place, 0) <= part.end for place, part in ranges.items()):
+            self._write({self._commits_owner(claim): {f"{sink}/{commit.number}": commit_document(commit)}})
 
     def commits(self, claim: Claim) -> list[NotedCommit]:
-        """What was noted of ``claim``, by sink and number."""
-        found = self._hub.positions(self._commits_owner(claim))
-        return sorted((_noted(stream, stored) for stream, stored in found.items()), key=lambda at: (at.sink, at.number))
+        """What was noted of an unfinished claim, by sink and number."""
+        found = []
+        for stream, document in self._hub.positions(self._commits_owner(claim)).items():
+            sink, _, number = stream.rpartition("/")
+            found.append(read_commit(claim.number, sink, int(number), document))
+        return sorted(found, key=lambda commit: (commit.sink, commit.number))
 
     def finish(self, claim: Claim) -> Claim:
-        """All of it is in the targets. On disk on return."""
-        done = replace(claim, done=True)
-        head = dict(self._hub.positions(self._owner)[_HEAD])
+        """All of it is in the targets: its commits are summed up. On disk on return."""
+        commits = self.commits(claim)
+        done = replace(claim, done=True, totals={sink: totals(sink, commits) for sink in claim.sinks})
+        head = dict(self._head())
         head["unfinished"] = [run for run in head["unfinished"] if run != claim.run]
-        self._write({self._owner: {_HEAD: head, _stream(claim.run): _stored(done)}})
+        page = f"done/{claim.number // PAGE}"
+        others = self._hub.positions(self._owner).get(page, {"claims": {}})["claims"]
+        self._write(
+            {
+                self._owner: {
+                    _HEAD: head,
+                    _open_stream(claim.run): None,
+                    page: {"claims": {**others, claim.run: claim_document(done)}},
+                },
+                self._commits_owner(claim): {f"{commit.sink}/{commit.number}": None for commit in commits},
+            }
+        )
         return done
 
     def _unclaimed(
@@ -141,68 +129,24 @@ class Claims:
             ranges[place] = OffsetRange(min(start, end), end)
         return ranges
 
+    def _head(self) -> Mapping[str, Any]:
+        return self._hub.positions(self._owner).get(_HEAD, _NO_HEAD)
+
     def _commits_owner(self, claim: Claim) -> str:
         return f"{self._pipeline}/ranges/{claim.number}"
 
-    def _write(self, changes: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    def _write(self, changes: Changes) -> None:
         with self._lock:
             transaction = self._hub.transaction(self._writer)
             try:
                 for owner, streams in changes.items():
-                    transaction.put_positions(owner, streams)
+                    if streams:
+                        transaction.put_positions(owner, streams)
                 transaction.commit().result()
             except Exception:
                 transaction.abort()
                 raise
 
 
-def _stream(run: str) -> str:
-    return f"run/{run}"
-
-
-def _stored(claim: Claim) -> dict[str, Any]:
-    return {
-        "number": claim.number,
-        "done": claim.done,
-        "topic_ids": dict(claim.topic_ids),
-        "sinks": {
-            sink: [[*place, part.start, part.end] for place, part in ranges.items()]
-            for sink, ranges in claim.sinks.items()
-        },
-    }
-
-
-def _claim(run: str, stored: Mapping[str, Any]) -> Claim:
-    sinks = {
-        sink: {TopicPartition(topic, partition): OffsetRange(start, end) for topic, partition, start, end in ranges}
-        for sink, ranges in stored["sinks"].items()
-    }
-    return Claim(run, stored["number"], sinks, stored["topic_ids"], stored["done"])
-
-
-def _by_topic(offsets: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]) -> list[list[Any]]:
-    """With the topic's id, so that offsets of a topic that was made anew are not taken for its own."""
-    return [[*place, topic_ids.get(place.topic, ""), offset] for place, offset in offsets.items()]
-
-
-def _offsets(stored: Sequence[Sequence[Any]], topic_ids: Mapping[str, str]) -> dict[TopicPartition, int]:
-    return {
-        TopicPartition(topic, partition): offset
-        for topic, partition, topic_id, offset in stored
-        if topic_ids.get(topic) == topic_id
-    }
-
-
-def _noted(stream: str, stored: Mapping[str, Any]) -> NotedCommit:
-    sink, _, number = stream.rpartition("/")
-    offsets = {TopicPartition(topic, partition): offset for topic, partition, _, offset in stored["offsets"]}
-    return NotedCommit(
-        sink=sink,
-        number=int(number),
-        offsets=offsets,
-        rows=stored["rows"],
-        files=stored["files"],
-        size_bytes=stored["bytes"],
-        paths=tuple(stored["paths"]),
-        dead_letters=stored["dead_letters"],
-    )
+def _open_stream(run: str) -> str:
+    return f"open/{run}"

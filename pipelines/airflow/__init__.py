@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ingest.pipelines.airflow.compact_operator import CompactOperator
     from ingest.pipelines.airflow.hook import IngestHook
     from ingest.pipelines.airflow.run_operator import RunPipelineOperator
     from ingest.pipelines.airflow.sensors import CompleteSensor, LagSensor, OffsetSensor
     from ingest.pipelines.airflow.topic_trigger import TopicTrigger
 
 _MODULES = {
+    "CompactOperator": "compact_operator",
     "CompleteSensor": "sensors",
     "IngestHook": "hook",
     "LagSensor": "sensors",
@@ -23,7 +25,15 @@ _MODULES = {
     "TopicTrigger": "topic_trigger",
 }
 
-__all__ = ["CompleteSensor", "IngestHook", "LagSensor", "OffsetSensor", "RunPipelineOperator", "TopicTrigger"]
+__all__ = [
+    "CompactOperator",
+    "CompleteSensor",
+    "IngestHook",
+    "LagSensor",
+    "OffsetSensor",
+    "RunPipelineOperator",
+    "TopicTrigger",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from airflow.sdk import Asset, AssetAlias
 from ingest.pipelines.loader import Pipeline
 from ingest.pipelines.range_run import RangeResult, offsets_document
 from ingest.pipelines.targets import target_of
-from ingest.runtime.claims import NotedCommit
+from ingest.runtime.claim_records import NotedCommit
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,7 +22,7 @@ MOST_PATHS = 100
 def note_events(context: Context, outlets: Iterable[Any], pipeline: Pipeline, result: RangeResult) -> None:
     """An ``AssetAlias`` gets an event per commit, an ``Asset`` one for the whole task.
 
-    Where the run was found finished, its commits were told of by the attempt that made them. (Airflow itself adds an
+    Where the run was found finished, its commits were told of by the one that finished it. (Airflow itself adds an
     event without figures for each ``Asset`` of a task that succeeds; an alias has none then.)
     """
     if result.found_done:
@@ -47,7 +47,7 @@ def _commit_extra(pipeline: Pipeline, result: RangeResult, commit: NotedCommit) 
         "pipeline": pipeline.plan.pipeline,
         "sink": commit.sink,
         "commit": commit.number,
-        "claim": result.claim.number,
+        "claim": commit.claim,
         "rows": commit.rows,
         "bytes": commit.size_bytes,
         "files": commit.files,

@@ -15,7 +15,12 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Ingest",
         "description": "Pipelines of Ingest as tasks: ranges bound to runs, sensors on a hub, assets per commit.",
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["service"]}],
-        "operators": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.run_operator"]}],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [f"{_PACKAGE}.run_operator", f"{_PACKAGE}.compact_operator"],
+            }
+        ],
         "sensors": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.sensors"]}],
         "hooks": [{"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hook"]}],
         "triggers": [

@@ -130,8 +130,9 @@ def test_the_next_run_finishes_what_another_has_left_and_that_one_then_finds_it_
     world.produce(50)
     tuesday = world.run("tuesday")
     assert rows(tuesday) == 50, "monday's rows are monday's"
+    assert sum(commit.rows for commit in tuesday.commits) == 350, "and whoever finishes them tells of them"
     monday = world.run("monday")
-    assert (monday.found_done, rows(monday)) == (True, 300)
+    assert (monday.found_done, rows(monday), monday.commits) == (True, 300, ())
     assert world.lake() == list(range(350))
 
 

@@ -18,16 +18,19 @@ from needs import needs
 from ingest.connectors import TopicPartition
 from ingest.errors import ConfigError
 from ingest.pipelines.conditions import LagAtMost
+from ingest.pipelines.loader import load_mapping
+from ingest.pipelines.range_run import RangeRun
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-EXAMPLES = Path(__file__).parents[3] / "pipelines" / "airflow" / "example_dags"
-LOG = Path(__file__).parents[3] / "pipelines" / "templates" / "access-log" / "access.log"
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "pipelines" / "airflow" / "example_dags"
+LOG = ROOT / "pipelines" / "templates" / "access-log" / "access.log"
 
 
-def airflow(*arguments: str) -> str:
+def airflow(*arguments: str, **settings: str) -> str:
     """What the program prints."""
     program = Path(sys.executable).with_name("airflow")
-    environment = os.environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)}
+    environment = os.environ | {"AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)} | settings
     done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -50,13 +53,27 @@ def test_the_example_runs_by_dags_test(airflow_home: Path) -> None:
     assert list((home / "lake" / "access").rglob("*.parquet"))
 
 
+def test_the_guides_dag_runs_as_it_stands(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guides" / "airflow.md").read_text()
+    dags, home = tmp_path / "dags", tmp_path / "home"
+    dags.mkdir()
+    home.mkdir()
+    (dags / "shop.yaml").write_text(guide.split("```yaml\n")[1].split("```")[0])
+    (dags / "shop.py").write_text(guide.split("```python\n")[1].split("```")[0])
+    (home / "access.log").write_bytes(LOG.read_bytes())
+    airflow("db", "migrate")
+    said = airflow("dags", "test", "shop", AIRFLOW__CORE__DAGS_FOLDER=str(dags), AIRFLOW_VAR_SHOP=str(home))
+    assert "2398 rows in" in said
+    assert list((home / "lake").rglob("*.parquet"))
+
+
 def test_the_rows_of_a_run_have_its_task_instance_for_a_name() -> None:
-    from ingest.pipelines.airflow.run_operator import _run_name
+    from ingest.pipelines.airflow.run_operator import run_name
 
     class Instance:
         dag_id, task_id, run_id, map_index = "d", "t", "manual__1", 2
 
-    assert _run_name({"ti": Instance()}) == '["d", "t", "manual__1", 2]'  # type: ignore[arg-type]
+    assert run_name({"ti": Instance()}) == '["d", "t", "manual__1", 2]'  # type: ignore[arg-type]
 
 
 def test_a_pipeline_that_cannot_be_right_is_not_tried_again(tmp_path: Path) -> None:
@@ -91,9 +108,37 @@ def test_variables_go_over_the_connections_and_those_over_the_environment(
             pipeline={"name": "p", "sinks": [sink]},
             variables={"C": "task"},
         )
-    pipeline = operator._load()
+    pipeline = operator.load()
     assert pipeline.spec.sinks[0]["url"] == "./environment/connection/task"
     assert pipeline.hub == str(tmp_path / "hub")
+
+
+def test_small_files_of_a_pipelines_sink_become_one(tmp_path: Path) -> None:
+    from airflow.sdk import DAG
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from ingest.pipelines.airflow import CompactOperator
+
+    pipeline = {
+        "name": "p",
+        "hub": "./data",
+        "sinks": [{"name": "lake", "type": "parquet", "topics": ["t"], "url": "./lake"}],
+    }
+    for day in range(3):
+        hub = open_hub(tmp_path / "data")
+        if not day:
+            hub.create_topic("t")
+        hub.append(records('{"a": 1}'), 0).result()
+        hub.close()
+        RangeRun(load_mapping(pipeline, tmp_path), f"day {day}").run()
+    with DAG("d"):
+        operator = CompactOperator(task_id="t", pipeline=pipeline, base_folder=str(tmp_path))
+        other = CompactOperator(task_id="o", pipeline=pipeline, base_folder=str(tmp_path), sink="other")
+    assert len(list((tmp_path / "lake").glob("*.parquet"))) == 3
+    assert operator.execute({}) == {"lake": {"files": 3, "into": 1, "removed": 0}}
+    assert len(list((tmp_path / "lake").glob("*.parquet"))) == 1
+    with pytest.raises(AirflowFailException, match="no Parquet sink named other"):
+        other.execute({})
 
 
 @pytest.mark.parametrize("wrong", ["no json", "[1]", '{"A": 1}'])
@@ -191,8 +236,6 @@ def test_a_watcher_goes_on_where_another_triggerer_stood(tmp_path: Path) -> None
 def test_lineage_names_topics_and_targets_with_their_rows(tmp_path: Path) -> None:
     needs(_has("airflow.providers.openlineage"), "the OpenLineage provider")
     from ingest.pipelines.airflow.lineage import lineage
-    from ingest.pipelines.loader import load_mapping
-    from ingest.pipelines.range_run import RangeRun
 
     hub = open_hub(tmp_path / "data")
     hub.create_topic("t")
