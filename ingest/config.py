@@ -58,15 +58,36 @@ ByteSize = Annotated[
     int,
     BeforeValidator(parse_size_bytes),
     BeforeValidator(_not_boolean),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["128MiB"]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["128MiB"], "x-unit": "bytes"}
+    ),
 ]
 DurationMs = Annotated[
     int,
     BeforeValidator(parse_duration_ms),
     BeforeValidator(_not_boolean),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["5m"]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "examples": ["5m"], "x-unit": "ms"}
+    ),
 ]
 Secret = SecretStr
+
+
+def duration_text(duration_ms: int) -> str:
+    """The shortest way to write a duration: 5400000 -> ``"90m"``."""
+    return next(
+        f"{duration_ms // size}{unit}"
+        for unit, size in reversed(_DURATION_MS.items())
+        if duration_ms % size == 0 and (duration_ms or unit == "s")
+    )
+
+
+def size_text(size_bytes: int) -> str:
+    """The shortest way to write a size exactly: 1048576 -> ``"1MiB"``, 4000 -> ``"4000"``."""
+    for unit, power in (("TiB", 4), ("GiB", 3), ("MiB", 2), ("KiB", 1)):
+        if size_bytes and size_bytes % 1024**power == 0:
+            return f"{size_bytes // 1024**power}{unit}"
+    return str(size_bytes)
 
 
 class Settings(BaseModel):

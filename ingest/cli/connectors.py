@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from ingest.cli.hub_folder import not_there
 from ingest.cli.output import json_option, print_json, print_rows
+from ingest.config import duration_text, size_text
 
 KINDS = {"source": "sources", "transform": "transforms", "sink": "sinks"}
+
+_HEAD = """\
+# Sources, transforms and sinks
+
+Made from their settings by `ingest connectors reference`.
+
+A *duration* is written `500ms`, `30s`, `5m`, `1h30m` or `7d` (a bare number is milliseconds), a *size* `128MiB` or
+`1 MB` (a bare number is bytes)."""
 
 
 @click.group()
@@ -52,7 +64,7 @@ def reference() -> None:
     """All connectors and their settings, as a Markdown page."""
     from ingest.runtime import plugins
 
-    click.echo("# Sources, transforms and sinks\n\nMade from their settings by `ingest connectors reference`.")
+    click.echo(_HEAD)
     for kind, group in KINDS.items():
         for name in plugins.known(group):
             click.echo(_page(kind, name, plugins.find(group, name)))
@@ -67,7 +79,7 @@ def _page(kind: str, name: str, cls: Any) -> str:
         "| --- | --- | --- | --- |",
     ]
     for setting in settings_of(cls.Settings):
-        default = "required" if setting["required"] else f"`{setting['default']}`"
+        default = "required" if setting["required"] else f"`{_default_text(setting)}`"
         cells = [f"`{setting['name']}`", setting["type"], default, setting["description"]]
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(lines)
@@ -80,32 +92,76 @@ def _describe(kind: str, name: str, cls: Any, as_json: bool) -> None:
         return
     click.echo(f"{kind} {name}\n\n{inspect.getdoc(cls) or ''}\n")
     for setting in settings:
-        default = "required" if setting["required"] else f"default {setting['default']}"
+        default = "required" if setting["required"] else f"default {_default_text(setting)}"
         click.echo(f"  {setting['name']}  ({setting['type']}, {default})\n      {setting['description']}")
     click.echo()
 
 
 def settings_of(model: Any) -> list[dict[str, Any]]:
-    """Name, type, default and description of each setting, as published."""
+    """Name, type, default and description of each setting, as published; those inside a mapping as ``roll.rows``."""
     schema = model.model_json_schema()
-    required = set(schema.get("required", []))
-    rows = []
+    return list(_rows(schema, schema.get("$defs", {}), ""))
+
+
+def _rows(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
+    required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
-        rows.append(
-            {
-                "name": name,
-                "type": _type(field, schema.get("$defs", {})),
-                "required": name in required,
-                "default": field.get("default"),
-                "description": field.get("description", ""),
-            }
-        )
-    return rows
+        inside = list(_mappings(field, definitions))
+        yield {
+            "name": prefix + name,
+            "type": _type(field, definitions),
+            "required": name in required,
+            "default": {} if inside and isinstance(field.get("default"), dict) else _default(field),
+            "description": field.get("description") or next((mapping.get("description", "") for mapping in inside), ""),
+        }
+        told: set[str] = set()
+        for mapping in inside:
+            for row in _rows(mapping, definitions, f"{prefix}{name}."):
+                if row["name"] not in told:
+                    yield row
+                told.add(row["name"])
+
+
+def _mappings(field: dict[str, Any], definitions: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The mappings with settings of their own that ``field`` may be."""
+    if "$ref" in field:
+        yield from _mappings(definitions.get(field["$ref"].rpartition("/")[2], {}), definitions)
+    elif field.get("type") == "object" and "properties" in field:
+        yield field
+    for branch in [*field.get("anyOf", []), *field.get("oneOf", []), *filter(None, [field.get("items")])]:
+        yield from _mappings(branch, definitions)
+
+
+def _unit(field: dict[str, Any]) -> str | None:
+    """``ms`` or ``bytes``, also where the setting may be null."""
+    units = [branch.get("x-unit") for branch in (field, *field.get("anyOf", []))]
+    return next(filter(None, units), None)
+
+
+def _default(field: dict[str, Any]) -> Any:
+    """As one would write it."""
+    value = field.get("default")
+    if isinstance(value, int) and _unit(field) == "ms":
+        return duration_text(value)
+    if isinstance(value, int) and _unit(field) == "bytes":
+        return size_text(value)
+    return value
+
+
+def _default_text(setting: dict[str, Any]) -> str:
+    value = setting["default"]
+    if value is None:
+        return "none"
+    if value == {}:
+        return "each its own"
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in field:
         return _type(definitions.get(field["$ref"].rpartition("/")[2], {}), definitions)
+    if "x-unit" in field:
+        return {"ms": "duration", "bytes": "size"}[field["x-unit"]]
     if "const" in field:
         return repr(field["const"])
     if "enum" in field:
@@ -116,9 +172,11 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}), definitions)}"
     if field.get("type") == "object" and "properties" in field:
-        return "{" + ", ".join(field["properties"]) + "}"
+        return "mapping"
     return str(field.get("type", "any"))
 
 
 def _summary(cls: Any) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
+    """The first sentence."""
+    paragraph = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
+    return re.split(r"(?<=[.!?]) ", paragraph)[0]

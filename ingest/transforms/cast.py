@@ -31,7 +31,10 @@ class CastSettings(Settings):
 
 
 class Cast(Transform):
-    """Exactly, or not at all: a record with a value that does not fit its type is a dead letter."""
+    """Changes the types of columns, exactly or not at all.
+
+    A record with a value that does not fit its type is a dead letter.
+    """
 
     Settings = CastSettings
 

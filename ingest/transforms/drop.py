@@ -16,7 +16,10 @@ class DropSettings(Settings):
 
 
 class Drop(Transform):
-    """Records stay, even without any column."""
+    """Takes columns away.
+
+    Records stay, even without any column.
+    """
 
     Settings = DropSettings
 

@@ -22,7 +22,10 @@ class FilterSettings(Settings):
 
 
 class Filter(Transform):
-    """Leaves out records on purpose: they are no dead letters. A record for which the expression fails is one."""
+    """Keeps only the records for which an SQL expression is true.
+
+    Those that it leaves out are no dead letters. A record for which the expression fails is one.
+    """
 
     Settings = FilterSettings
 

@@ -48,7 +48,10 @@ class MaskSettings(Settings):
 
 
 class Mask(Transform):
-    """No record is refused, and no value that was there goes on unmasked."""
+    """Hides the values of columns: hashed, redacted, cut or replaced.
+
+    No record is refused, and no value that was there goes on unmasked.
+    """
 
     Settings = MaskSettings
 

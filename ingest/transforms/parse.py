@@ -27,7 +27,10 @@ from ingest.transforms.refusals import Refusals
 
 
 class Parse(Transform):
-    """Refuses lines that are not in the format, each with a reason and without its neighbours."""
+    """Makes columns out of lines of text.
+
+    Refuses lines that are not in the format, each with a reason and without its neighbours.
+    """
 
     Settings = ParseSettings
 

@@ -48,10 +48,11 @@ class PythonSettings(Settings):
 
 
 class Python(Transform):
-    """A row for which the function raises is refused alone; the function is called again for the others.
+    """Calls a Python function of your own on the columns.
 
-    So it should depend on nothing but its columns. A mistake that no row is to blame for (a name that does
-    not exist, a result of the wrong shape) stops the task.
+    A row for which the function raises is refused alone; the function is called again for the others. So it
+    should depend on nothing but its columns. A mistake that no row is to blame for (a name that does not exist, a
+    result of the wrong shape) stops the task.
     """
 
     Settings = PythonSettings

@@ -17,7 +17,10 @@ class RenameSettings(Settings):
 
 
 class Rename(Transform):
-    """All at once: two columns may change places. Lines are the column ``value``, which becomes a struct."""
+    """Gives columns other names.
+
+    All at once: two columns may change places. Lines are the column `value`, which becomes a struct.
+    """
 
     Settings = RenameSettings
 

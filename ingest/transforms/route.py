@@ -25,9 +25,10 @@ class RouteSettings(Settings):
 
 
 class Route(Transform):
-    """Topics come out in the order of their first record; within a topic the order is kept.
+    """Sends each record to the topic that an SQL expression names.
 
-    A record without a topic, or with a name that no topic can have, is a dead letter.
+    Topics come out in the order of their first record; within a topic the order is kept. A record
+    without a topic, or with a name that no topic can have, is a dead letter.
     """
 
     Settings = RouteSettings

@@ -26,7 +26,10 @@ class SelectSettings(Settings):
 
 
 class Select(Transform):
-    """One row in, one row out. The value becomes a struct of exactly these columns; a tombstone stays one."""
+    """Makes exactly the columns that SQL expressions name.
+
+    One row in, one row out; a tombstone stays one.
+    """
 
     Settings = SelectSettings
 

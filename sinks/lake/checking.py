@@ -56,6 +56,7 @@ class _LedgerCheck:
     def run(self) -> Iterator[Finding]:
         # temporaries first: those that are listed by a commit made meanwhile must not be told as left over
         strays = [*self._store.strays(self._ledger.owner), *self._store.strays(self._compactions.owner)]
+        self._temporaries = {stray if isinstance(stray, str) else stray.id for stray in strays}
         # compactions before commits: whatever they replaced is then known
         compactions: list[Entry] = []
         entries: list[Entry] = []
@@ -90,8 +91,9 @@ class _LedgerCheck:
     def _missing(self, file: DataFile, *, is_last: bool) -> Finding:
         place = self._store.describe(file.stored.path)
         problem = "it was committed, and is not there"
-        if not is_last:
-            return Finding("error", place, problem)
+        stored = file.stored
+        if not is_last or (stored.upload.id if stored.upload else stored.temporary) not in self._temporaries:
+            return Finding("error", place, f"{problem}, nor is its temporary" if is_last else problem)
         repair = "publish it from its temporary"
         if not self._repair:
             return Finding("error", place, problem, repair)

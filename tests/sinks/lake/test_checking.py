@@ -95,6 +95,18 @@ def test_a_commit_that_was_cut_off_is_published_by_repair(lake: Lake) -> None:
     assert len(lake.rows()) == 40
 
 
+def test_a_commit_whose_temporary_is_gone_offers_no_repair(lake: Lake) -> None:
+    lake.fail.arm("lake.manifest.put", crash)
+    with pytest.raises(Crash):
+        lake.write(lake.open(epoch=2), 30, numbers(30, 40))
+    for path in lake.temporaries():
+        (lake.root / path).unlink()
+    finding = only(check(lake))
+    assert finding.problem == "it was committed, and is not there, nor is its temporary"
+    assert finding.repair is None
+    assert not only(check(lake, repair=True)).repaired
+
+
 def test_temporaries_of_no_commit_are_told(lake: Lake) -> None:
     lake.fail.arm("lake.manifest.before", crash)
     with pytest.raises(Crash):
