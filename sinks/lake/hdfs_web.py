@@ -1,15 +1,13 @@
 """``webhdfs://``: HDFS over HTTP.
 
-fsspec's own client connects and authenticates; what is written goes another way than its own. It sends a file as
-many appends of a third of a second each, which are never synced, and waits without end. Here a file is one
-request whose body is streamed, created with Hadoop's flag that has the datanodes sync it as it is closed.
+fsspec's client connects and authenticates; what is written goes another way than its own, which sends a file as
+many appends of a third of a second each, never synced, and drops the answer to a rename. Here a file is one request
+whose body is streamed, created with Hadoop's flag that has the datanodes sync it as it is closed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -18,21 +16,20 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from ingest.errors import ConfigError, ConnectorError, IngestError, MissingDependency, SystemUnavailable
+from ingest.errors import ConnectorError, IngestError, SystemUnavailable
 from ingest.sinks.lake.hdfs_client import ANSWER_S, DATA_S, Found, HdfsClient, HdfsFile, refusal
+from ingest.webhdfs import connect
 
-_DEFAULT_PORT = 9870
 _CONNECT_S = 10
 _SYNCED = "CREATE,OVERWRITE,SYNC_BLOCK"
 
 
 class WebClient(HdfsClient):
-    """``options`` are those of fsspec's ``webhdfs``: ``user``, ``kerberos``, ``token``, ``password``,
-    ``use_https``, ``data_proxy``, ... Without any of them the user is HADOOP_USER_NAME, else that of this process."""
+    """``authority`` and ``options`` as ``ingest.webhdfs`` takes them."""
 
     def __init__(self, authority: str, options: Mapping[str, Any]) -> None:
         self._authority = authority.rpartition("@")[2]
-        self._web = _connected(authority, options)
+        self._web = connect(authority, options)
 
     def describe(self, path: str) -> str:
         return f"webhdfs://{self._authority}{path}"
@@ -116,7 +113,9 @@ class WebClient(HdfsClient):
 
     def _send(self, method: str, url: str, path: str, **arguments: Any) -> Any:
         with self.answering(path):
-            answer = self._web.session.request(method, url, timeout=(_CONNECT_S, ANSWER_S), **arguments)
+            answer = self._web.session.request(
+                method, url, timeout=(_CONNECT_S, ANSWER_S), hooks={"response": _unchecked}, **arguments
+            )
             if answer.status_code >= 400:
                 raise refused(answer.status_code, answer.content, self.describe(path))
         return answer
@@ -182,6 +181,10 @@ class WebFile(HdfsFile):
             raise error
 
 
+def _unchecked(answer: Any, **_: Any) -> None:
+    """In place of the connection's own look at the status: here the answer's text is read, too."""
+
+
 def refused(status: int, content: bytes, where: str) -> IngestError | FileNotFoundError:
     """What an answer other than success means."""
     try:
@@ -194,21 +197,3 @@ def refused(status: int, content: bytes, where: str) -> IngestError | FileNotFou
     if status == 401:
         return ConnectorError(f"{where}: {message}", hint="set user, token or kerberos in storage_options", path=where)
     return refusal(kind, message, where)
-
-
-def _connected(authority: str, options: Mapping[str, Any]) -> Any:
-    """fsspec's client, whose session authenticates; it reaches nothing yet."""
-    try:
-        from fsspec.implementations.webhdfs import WebHDFS
-    except ImportError as error:
-        hint = "pip install 'ingest[hdfs]'"
-        raise MissingDependency("webhdfs:// needs a library that is not installed", hint=hint) from error
-    user, _, place = authority.rpartition("@")
-    host, _, port = place.partition(":")
-    if not host:
-        raise ConfigError("webhdfs:// names no host", hint="webhdfs://namenode:9870/folder", setting="url")
-    given = {"user": user} if user else {}
-    given |= options
-    if not any(given.get(name) for name in ("user", "token", "kerberos")):
-        given["user"] = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
-    return WebHDFS(host, int(port or _DEFAULT_PORT), skip_instance_cache=True, **given)

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from crash.program import finish
 from hadoop import Cluster, hadoop
 from lake import Lake, ParquetContract, delivery, numbers
 
@@ -110,6 +112,26 @@ def test_hadoops_own_shell_reads_the_bytes_that_were_written(lake: Lake, store: 
     seen = cluster.shell("-cat", f"{lake.folder}/lake/{path}")
     assert seen == store.read(path)
     assert pq.read_table(io.BytesIO(seen))["id"].to_pylist() == list(range(1000))
+
+
+def test_text_files_hold_the_source_line_by_line_for_hadoops_shell_and_duckdb(
+    lake: Lake, cluster: Cluster, tmp_path: Path
+) -> None:
+    lines = [f"line {number} {'é☃'[number % 2]}{'x' * (number % 50)}" for number in range(20_000)]
+    (tmp_path / "in.log").write_text("\n".join(lines) + "\n")
+    (tmp_path / "pipeline.yaml").write_text(f"""\
+name: text
+hub: ./hub
+topics: {{log: {{format: lines}}}}
+sources: [{{name: log, type: file, paths: [in.log], topic: log}}]
+sinks: [{{name: text, type: files, format: lines, topics: [log], url: '{lake.settings["url"]}', roll: {{rows: 6000}}}}]
+""")
+    finish(tmp_path / "pipeline.yaml")
+    assert cluster.shell("-cat", f"{lake.folder}/lake/text~*").decode().splitlines() == lines
+    cluster.shell("-get", f"{lake.folder}/lake", str(tmp_path / "fetched"))
+    options = "header=false, delim='\\x01', quote='', escape='', columns={'line': 'VARCHAR'}"
+    query = f"FROM read_csv('{tmp_path}/fetched/*.txt', {options})"
+    assert sorted(line for (line,) in duckdb.sql(query).fetchall()) == sorted(lines)
 
 
 def test_a_name_is_given_once(store: Store) -> None:
