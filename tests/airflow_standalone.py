@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-WAIT_S = 120
+WAIT_S = 300
 
 
 class Standalone:

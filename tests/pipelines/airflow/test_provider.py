@@ -21,7 +21,7 @@ from ingest.pipelines.conditions import LagAtMost
 from ingest.pipelines.loader import load_mapping
 from ingest.pipelines.range_run import RangeRun
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "pipelines" / "airflow" / "example_dags"
 LOG = ROOT / "pipelines" / "templates" / "access-log" / "access.log"

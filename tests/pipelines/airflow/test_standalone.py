@@ -14,7 +14,7 @@ from airflow_standalone import Standalone
 
 import ingest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 EXAMPLES = Path(__file__).parents[3] / "pipelines" / "airflow" / "example_dags"
 
 
