@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from ingest.deadline import Deadline, TimeLost
 from ingest.errors import ConfigError, MissingDependency, SystemUnavailable
-from ingest.sinks.lake.deadline import Deadline, TimeLost
 from ingest.sinks.lake.hdfs_client import ANSWER_S, CLOSING, DATA_S, Found, HdfsClient, HdfsFile, refusal
 
 T = TypeVar("T")

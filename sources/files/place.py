@@ -11,10 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from ingest.deadline import TimeLost
 from ingest.errors import ConfigError, ConnectorError, MissingDependency, SystemUnavailable
+from ingest.sources.files.timed import TimedFileSystem
+from ingest.webhdfs import connect
 
 _S3 = ("s3", "s3a")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}
 _UNFINISHED = re.compile(r"[._].*|.*(\.tmp|\.part|\.inprogress|\._COPYING_)", re.DOTALL)
+_OURS = ("/_ingest", "/meta.properties")
 _MODIFIED = ("LastModified", "last_modified", "modified", "mtime", "modification_time", "modificationTime", "created")
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 
@@ -49,6 +54,8 @@ class Place:
             scheme = "file"
         self._filesystem, root = _file_system(url, scheme, options)
         self.url = url.rstrip("/")
+        self.passed_over: set[str] = set()
+        """Folders below the root that are hubs, or tables of sinks: a pipeline would read its own output for ever."""
         self._root = root.rstrip("/")
 
     def describe(self, name: str) -> str:
@@ -64,7 +71,12 @@ class Place:
             return
         folders = [self._root]
         while folders:
-            for info in self._list(folders.pop(), troubles):
+            folder = folders.pop()
+            listed = self._list(folder, troubles)
+            if folder != self._root and any(info["name"].rstrip("/").endswith(_OURS) for info in listed):
+                self.passed_over.add(folder)
+                continue
+            for info in listed:
                 path = info["name"].rstrip("/")
                 if _UNFINISHED.fullmatch(path.rpartition("/")[2]) or path == self._root:
                     continue
@@ -131,8 +143,13 @@ class Place:
             raise Gone(what) from error
         except PermissionError as error:
             raise ConnectorError(f"{what}: {error}", hint="give this user the right to read it", path=what) from error
+        except RuntimeError as error:  # how both clients of HDFS pass on what Hadoop says
+            if "AccessControlException" in str(error):
+                hint = "give this user the right to read it"
+                raise ConnectorError(f"{what}: {error}", hint=hint, path=what) from error
+            raise SystemUnavailable(f"{what}: {error}", path=what) from error
         except Exception as error:
-            if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _CLIENTS:
+            if isinstance(error, OSError | TimeLost) or type(error).__module__.partition(".")[0] in _CLIENTS:
                 raise SystemUnavailable(f"{what}: {error}", path=what) from error
             raise
 
@@ -148,9 +165,12 @@ def _file_system(url: str, scheme: str, options: Mapping[str, Any]) -> tuple[Any
     try:
         if scheme == "hdfs":
             return _hdfs(url, given)
+        if scheme == "webhdfs":
+            authority, _, path = url.partition("://")[2].partition("/")
+            return connect(authority, given), f"/{path}"
         filesystem, root = fsspec.core.url_to_fs(url, **given)
     except ImportError as error:
-        extra = {"s3": "s3", "s3a": "s3", "hdfs": "hdfs"}.get(scheme)
+        extra = _EXTRAS.get(scheme)
         hint = f"pip install 'ingest[{extra}]'" if extra else str(error)
         raise MissingDependency(f"{scheme}:// needs a library that is not installed", hint=hint) from error
     except (ValueError, TypeError) as error:
@@ -166,7 +186,7 @@ def _hdfs(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
     parts = urlsplit(url)
     filesystem = HdfsFileSystem(host=parts.hostname, port=parts.port, **options)
-    return filesystem, parts.path or "/"
+    return TimedFileSystem(filesystem), parts.path or "/"
 
 
 def _found(info: Mapping[str, Any], name: str) -> Found:

@@ -43,6 +43,7 @@ class FilesTask(SourceTask):
         self._putting_away = PuttingAway(self._place, settings, context)
         self._waiting: deque[Found] = deque()
         self._troubles: dict[str, str] = {}
+        self._told: set[str] = set()
         self._only: np.ndarray | None = None
         """When catching up: what was there at the first look."""
         self._due_ms = self._clock.monotonic_ms()
@@ -89,6 +90,9 @@ class FilesTask(SourceTask):
             return
         for folder, reason in looked.troubles.items():
             self._trouble(folder, reason)
+        for folder in self._place.passed_over - self._told:
+            self._context.report(f"{folder} is a hub or a table of a sink, and is passed over")
+        self._told |= self._place.passed_over
         self._youth.keep(looked.young)
         self._waiting.extend(looked.waiting)
         for found in looked.changed:

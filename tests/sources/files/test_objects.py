@@ -19,6 +19,22 @@ def test_unfinished_and_hidden_objects_are_passed_over(tmp_path: Path) -> None:
     assert landing.settle() == ["yes"]
 
 
+def test_tables_of_sinks_and_hubs_are_passed_over_and_told_once(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for name in ("lake/_ingest/site~lake/m.json", "lake/day=1/a.txt", "hub/meta.properties", "hub/t-0/0.log"):
+        landing.put(name, "own\n")
+    landing.put("a.txt", "yes\n")
+    assert landing.settle(10_000) == ["yes"]
+    assert len([said for said in landing.reports if "passed over" in said]) == 2
+
+
+def test_a_table_that_is_named_itself_is_read(tmp_path: Path) -> None:
+    landing = Landing(tmp_path, url="in/lake")
+    landing.put("lake/_ingest/site~lake/m.json", "no\n")
+    landing.put("lake/day=1/a.txt", "yes\n")
+    assert landing.settle() == ["yes"]
+
+
 def test_patterns_choose_and_leave_out(tmp_path: Path) -> None:
     landing = Landing(tmp_path, pattern=["**/*.txt", "top.log"], exclude=["old/**"])
     for name in ("a/b/c.txt", "d.txt", "top.log", "a/top.log", "old/e.txt"):
