@@ -280,7 +280,7 @@ def test_on_s3(s3_options: dict[str, Any]) -> None:
         url = f"s3://{BUCKET}/{{unique}}/lake"
         options = s3_options
 
-    run(S3Machine, 6)
+    run(S3Machine, 2, steps=5)
 
 
 def crash() -> None:
