@@ -11,8 +11,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-ANYONE = "any"
-
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^:\[\]\s]+)):(\d{1,5})")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -51,8 +49,7 @@ def _checked_address(text: str) -> str:
 
 
 def _checked_network(text: str) -> str:
-    if text != ANYONE:
-        ipaddress.ip_network(text)
+    ipaddress.ip_network(text)
     return text
 
 
@@ -64,13 +61,12 @@ class AllowList:
     """The networks that may send. Without any, whoever can reach the socket may."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
-        self._everyone = not allowed or ANYONE in allowed
-        self._networks: list[Network] = [ipaddress.ip_network(text) for text in allowed if text != ANYONE]
+        self._networks: list[Network] = [ipaddress.ip_network(text) for text in allowed]
         self._known: dict[str, bool] = {}
 
     def allows(self, host: str) -> bool:
         """``host`` is a number, as sockets name their peers."""
-        if self._everyone:
+        if not self._networks:
             return True
         if host not in self._known:
             if len(self._known) >= 10_000:

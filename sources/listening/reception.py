@@ -74,7 +74,7 @@ class Reception:
     def _start(self, notices: Notices, context: SourceContext) -> _Sockets:
         thread = LoopThread(f"sockets of {context.name}", lambda sentence: notices.note("unexpected", sentence))
         try:
-            intake = Intake(self.inbox, AllowList(self._settings.allow), notices, context.environment.clock)
+            intake = Intake(self.inbox, AllowList(self._settings.allow_from), notices, context.environment.clock)
             sockets = _Sockets(thread, self._door(intake, thread, context), intake)
         except BaseException:
             thread.stop(_nothing)

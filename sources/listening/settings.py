@@ -25,14 +25,17 @@ class ListenSettings(MessageSettings):
     """Where to listen, who may send, and how much is taken in."""
 
     listen: ListenAddress = Field(
-        description="`HOST:PORT`. Addresses that other machines can reach (all but loopback) need `allow` or "
-        "`tls.client_ca`.",
+        description="`HOST:PORT`. Addresses that other machines can reach (all but loopback) need `allow_from`, "
+        "`tls.client_ca` or `allow_anonymous: true`.",
         examples=["127.0.0.1:5514"],
     )
-    allow: list[Allowed] = Field(
+    allow_from: list[Allowed] = Field(
         default_factory=list,
-        description="Networks that may send, such as `10.0.0.0/8` or `fd00::/8`; `any` says explicitly that everyone "
-        "may. Others are refused, and reported.",
+        description="Networks that may send, such as `10.0.0.0/8` or `fd00::/8`; others are refused, and reported. "
+        "Without any, everyone may who can reach the address.",
+    )
+    allow_anonymous: bool = Field(
+        False, description="Say that whoever can reach the address may send, though other machines can."
     )
     queue: ByteSize = Field(
         16 * MIB,
@@ -55,10 +58,10 @@ class ListenSettings(MessageSettings):
 
     @model_validator(mode="after")
     def _open_on_purpose(self) -> Self:
-        known = bool(self.allow) or (self.tls is not None and self.tls.client_ca is not None)
-        if not known and not parse_address(self.listen).is_loopback:
+        known = bool(self.allow_from) or (self.tls is not None and self.tls.client_ca is not None)
+        if not known and not self.allow_anonymous and not parse_address(self.listen).is_loopback:
             raise ValueError(
-                f"{self.listen} can be reached by other machines: say who may send, by `allow` (networks, or "
-                "`any`) or by `tls.client_ca`"
+                f"{self.listen} can be reached by other machines: say who may send, by `allow_from` or "
+                "`tls.client_ca`, or say allow_anonymous: true"
             )
         return self

@@ -159,7 +159,7 @@ def test_too_many_connections_are_refused_and_reported() -> None:
 
 
 def test_an_address_that_is_not_allowed_is_refused_and_reported() -> None:
-    with listener(allow=["10.0.0.0/8"]) as source, source.connect() as sender:
+    with listener(allow_from=["10.0.0.0/8"]) as source, source.connect() as sender:
         assert sender.recv(1) == b""
         source.until(lambda: source.reports)
         assert "not allowed" in source.reports[0]
@@ -185,8 +185,8 @@ def test_a_port_that_is_taken_is_tried_again() -> None:
 def test_an_open_door_must_be_meant(listen: str) -> None:
     with pytest.raises(ValidationError, match="say who may send"):
         TcpSettings(listen=listen)
-    TcpSettings(listen=listen, allow=["any"])
-    TcpSettings(listen=listen, allow=["192.168.0.0/16"])
+    TcpSettings(listen=listen, allow_anonymous=True)
+    TcpSettings(listen=listen, allow_from=["192.168.0.0/16"])
 
 
 @pytest.mark.parametrize("listen", ["5514", "127.0.0.1", "127.0.0.1:70000", "::1:5514"])

@@ -140,7 +140,7 @@ def test_datagrams_that_find_no_room_are_counted_and_reported() -> None:
 
 
 def test_datagrams_from_elsewhere_are_dropped_and_reported() -> None:
-    with listener(protocol="udp", allow=["10.0.0.0/8"]) as source:
+    with listener(protocol="udp", allow_from=["10.0.0.0/8"]) as source:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"<1>forged", source.address)
         source.until(lambda: source.reports)

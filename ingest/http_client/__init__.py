@@ -1,0 +1,1 @@
+"""Asking other programs over HTTP: what the connectors share that do so."""

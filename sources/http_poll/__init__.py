@@ -1,0 +1,1 @@
+"""The ``http_poll`` source: a JSON API, asked again and again."""
