@@ -1,0 +1,1 @@
+"""An Apache Flume agent that tails one file, as a peer."""
