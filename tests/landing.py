@@ -29,7 +29,7 @@ class Landing(Tail):
     def task(self) -> SourceTask:
         if self._task is None:
             self._task = FilesSource(self.source).tasks(1)[0]
-            context = SourceContext(
+            self.context = SourceContext(
                 name="files",
                 base_folder=self.folder,
                 environment=self.environment,
@@ -37,7 +37,7 @@ class Landing(Tail):
                 max_batch_bytes=self.batch_bytes,
                 report=self.reports.append,
             )
-            self._task.open(context, dict(self.positions))
+            self._task.open(self.context, dict(self.positions))
         return self._task
 
     def put(self, name: str, content: bytes | str, *, age_ms: int = 60_000) -> Path:

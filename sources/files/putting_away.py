@@ -42,6 +42,8 @@ class PuttingAway:
 
     def _put_away(self, objects: Sequence[Found]) -> None:
         for found in objects:
+            if self._context.stopping.is_set():
+                return  # a later listing finds what is left
             try:
                 if self._place.look(found.name).version != found.version:
                     continue  # another by now: the next listing says what becomes of it

@@ -169,6 +169,21 @@ def test_a_crash_before_an_object_is_deleted_is_made_up_for(tmp_path: Path) -> N
     assert not path.exists()
 
 
+def test_a_stop_does_not_wait_for_all_to_be_put_away(tmp_path: Path) -> None:
+    landing = Landing(tmp_path, after="delete")
+    for name in ("a.txt", "b.txt"):
+        landing.put(name, "x\n")
+    polled = landing.poll_uncommitted()
+    assert polled is not None
+    landing.commit(polled)
+    landing.context.stopping.set()
+    landing.task.committed(polled.positions)
+    assert len(list((tmp_path / "in").iterdir())) == 2
+    landing.stop()
+    assert landing.settle() == ["x", "x"]
+    assert not list((tmp_path / "in").iterdir())
+
+
 def test_a_name_is_used_again_after_its_object_was_put_away(tmp_path: Path) -> None:
     landing = Landing(tmp_path, after="move", move_to="done")
     for content in ("1\n", "2\n", "3\n"):
