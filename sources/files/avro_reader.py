@@ -71,9 +71,9 @@ class AvroReader(ObjectReader):
         self._codec = metadata.get("avro.codec", b"null").decode("utf-8", "replace")
         try:
             declared = json.loads(metadata["avro.schema"])
-        except (KeyError, ValueError):
-            raise Unreadable("its header has no schema") from None
-        self._kind = arrow_type(declared)
+            self._kind = arrow_type(declared)
+        except (LookupError, ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
+            raise Unreadable(f"its header holds no schema of Avro: {error!r}") from None
         self._is_record = pa.types.is_struct(self._kind)
         self._declared = json.dumps(_without_uuid(declared)).encode()
 

@@ -16,7 +16,7 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from landing import Landing
 
@@ -202,6 +202,7 @@ def test_what_our_sink_writes_our_source_reads(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 5000), st.binary(min_size=1, max_size=4))
+@example(4117, b" ")
 def test_avro_that_is_damaged_anywhere_is_unreadable_or_reads(at: int, noise: bytes) -> None:
     content = bytearray(AVRO)
     at %= len(content)
