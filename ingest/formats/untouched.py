@@ -32,8 +32,10 @@ def as_binary(value: pa.Array, format_name: str) -> pa.Array:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return value
     if pa.types.is_large_string(kind):
-        return value.cast(pa.large_binary())
-    if pa.types.is_string(kind) or pa.types.is_binary_view(kind) or pa.types.is_string_view(kind):
+        return value.view(pa.large_binary())
+    if pa.types.is_string(kind):
+        return value.view(pa.binary())
+    if pa.types.is_binary_view(kind) or pa.types.is_string_view(kind):
         return value.cast(pa.binary())
     if pa.types.is_null(kind):
         return value.cast(pa.binary())

@@ -62,6 +62,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._server.left(self, self._peer)
         self._forget_body()
+        self._request = None
+        self._complete.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._closing or self._refusal is not None:
@@ -207,8 +209,10 @@ class Connection(asyncio.Protocol):
         """The answer to a request of which not all was read: the connection cannot go on."""
         if self._closing or self._refusal is not None:
             return
-        self._refusal = refused
+        refused.__context__ = None
+        self._refusal = refused.with_traceback(None)  # its frames know this connection, and what was read
         self._forget_body()
+        self._request = None
         if self._answering is None:
             self._send_refusal(refused)
 

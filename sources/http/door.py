@@ -29,7 +29,7 @@ class Prepared:
 
 
 class Door:
-    """``enter`` is called by the server's thread only, ``prepare`` by any."""
+    """``enter`` is called by the server's thread only, ``looked_at`` by any."""
 
     def __init__(self, settings: HttpSettings, clock: Clock) -> None:
         self._clock = clock
@@ -56,8 +56,16 @@ class Door:
         request.match.route.authenticator.check_headers(headers)
         self._check_length(headers.get(b"content-length"))
 
-    def prepare(self, request: Request, *, keyed: bool) -> Prepared:
-        """Once the body is there. ``keyed``: its fingerprint will be asked for. Raises ``Refused``."""
+    def looked_at(self, request: Request, *, keyed: bool) -> Prepared | Refused:
+        """Once the body is there. ``keyed``: its fingerprint will be asked for."""
+        try:
+            return self._prepared(request, keyed)
+        except Refused as refused:
+            # The frames of a traceback hold the body until the garbage collector comes by.
+            refused.__context__ = None
+            return refused.with_traceback(None)
+
+    def _prepared(self, request: Request, keyed: bool) -> Prepared:
         assert request.match is not None
         route, headers = request.match.route, request.headers
         body = request.chunks[0] if len(request.chunks) == 1 else b"".join(request.chunks)

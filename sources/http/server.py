@@ -61,6 +61,7 @@ class Server:
         self._by_peer: dict[str, int] = {}
         self._receiving: dict[Connection, None] = {}
         self._receiving_bytes = 0
+        self._looked_at_bytes = 0
         self._loop: Any = None
         self._listener: Any = None
         self._thread: threading.Thread | None = None
@@ -153,12 +154,13 @@ class Server:
             self._answer_refused(request, refused)
             return
         if request.size <= _INLINE_BYTES and b"content-encoding" not in request.headers:
-            try:
-                self._prepared(request, digest, self.door.prepare(request, keyed=digest is not None))
-            except Refused as refused:
-                self._answer_refused(request, refused)
+            self._looked_at(request, digest, self.door.looked_at(request, keyed=digest is not None))
             return
-        work = self._workers.submit(self.door.prepare, request, keyed=digest is not None)
+        if self._looked_at_bytes and self._looked_at_bytes + request.size > self.limits.receiving:
+            self._answer_refused(request, busy("too many large bodies have come in already; try again"))
+            return
+        self._looked_at_bytes += request.size
+        work = self._workers.submit(self.door.looked_at, request, keyed=digest is not None)
         work.add_done_callback(lambda done: self._soon(self._worked, request, digest, done))
 
     # -- in the loop's thread
@@ -169,13 +171,21 @@ class Server:
         except RuntimeError:  # the loop has ended, and its connections with it
             return
 
-    def _worked(self, request: Request, digest: bytes | None, done: Future[Prepared]) -> None:
+    def _worked(self, request: Request, digest: bytes | None, done: Future[Prepared | Refused]) -> None:
+        self._looked_at_bytes -= request.size
+        error = done.exception()
+        unknown = Refused(500, f"the body could not be looked at: {type(error).__name__}")
+        self._looked_at(request, digest, done.result() if error is None else unknown)
+
+    def _looked_at(self, request: Request, digest: bytes | None, found: Prepared | Refused) -> None:
+        request.chunks.clear()
+        if isinstance(found, Refused):
+            self._answer_refused(request, found)
+            return
         try:
-            self._prepared(request, digest, done.result())
+            self._prepared(request, digest, found)
         except Refused as refused:
             self._answer_refused(request, refused)
-        except Exception as error:
-            self._answer_refused(request, Refused(500, f"the body could not be looked at: {type(error).__name__}"))
 
     def _prepared(self, request: Request, digest: bytes | None, prepared: Prepared) -> None:
         """Raises ``Refused``."""
@@ -193,7 +203,6 @@ class Server:
         if digest is not None and self._repeats.joins(digest, prepared.fingerprint, request):
             return
         accepted = Accepted(request, request.match.topic, prepared.events, digest, prepared.fingerprint)
-        request.chunks.clear()
         self._waiting.add(accepted)
         inbox.put(accepted)
 

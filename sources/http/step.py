@@ -40,8 +40,7 @@ class _Column:
 
     def _end_singles(self) -> None:
         if self.singles:
-            kind = pa.binary() if self.format == "bytes" else pa.string()
-            self.chunks.append(pa.array(self.singles, kind))
+            self.chunks.append(_column(self.singles, pa.binary() if self.format == "bytes" else pa.string()))
             self.singles = []
 
     def records(self, source: str) -> Records:
@@ -80,6 +79,13 @@ class Step:
             else:
                 found += zip(column.requests, _parted(places, counts), strict=True)
         return found
+
+
+def _column(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
+    """The values as they are: they were found to be UTF-8 before."""
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(value) for value in values], out=offsets[1:])
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))])
 
 
 def _group(accepted: Accepted) -> _Group:
