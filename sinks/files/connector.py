@@ -16,7 +16,8 @@ class FilesSink(SinkConnector):
     """Writes rows to JSON lines, CSV, text with Hive's delimiters, plain text or Avro files, each row exactly once.
 
     Files appear whole, by commits that are recorded in manifests under `_ingest/` of the target, as those of the
-    sink `parquet` do. Local folders, `s3://`, `memory://`, and other fsspec URLs.
+    sink `parquet` do. Local folders, `hdfs://`, `webhdfs://`, `s3://`,
+    `gs://`, `az://`, and other fsspec URLs.
     """
 
     Settings: ClassVar[type[Settings]] = FilesSettings

@@ -17,7 +17,8 @@ class ParquetSink(SinkConnector):
 
     Files appear whole, by commits that are recorded in manifests under `_ingest/` of the target; the position
     in the topics is part of the manifest. Small files are merged by `compact`, or by the command of that name.
-    Local folders, `s3://`, `memory://`, and other fsspec URLs.
+    Local folders, `hdfs://`, `webhdfs://`, `s3://`,
+    `gs://`, `az://`, and other fsspec URLs.
     """
 
     Settings: ClassVar[type[Settings]] = ParquetSettings
