@@ -55,6 +55,10 @@ def test_where_all_are_compiled_nothing_is_said(tree: Path) -> None:
     assert run(tree, f"tell_of_kernels {sys.executable}") == ""
 
 
+def test_what_is_not_a_terminal_gets_no_colours(tree: Path) -> None:
+    assert run(tree, "say hello") == "==> hello\n"
+
+
 @pytest.mark.parametrize("path", ["pyproject.toml", "ingest/wire/_slow.pyx", "ingest/wire/_shared.pxd"])
 def test_a_change_of_what_the_project_is_made_from_installs_it_again(path: str, tree: Path) -> None:
     before = run(tree, "made_from")

@@ -11,6 +11,8 @@ import io
 import itertools
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -43,8 +45,28 @@ COMMANDS = {
 }
 
 
+class ReaderGone(BaseException):
+    """Nobody reads our output any more, as with ``| head``. Click would take the ``OSError`` for a failure."""
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and summary; imports one only when it is called."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _reader_may_go():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_go():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -110,8 +132,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (Stop, KeyboardInterrupt, click.Abort):
         talk.say("stopped")
         return EXIT_DONE
-    except BrokenPipeError:
-        # The reader of our output has gone (as with `| head`): nothing is left to say, nor anyone to hear it.
+    except (ReaderGone, BrokenPipeError):
+        # what is still in the buffer has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except IngestError as error:
@@ -131,9 +153,19 @@ def _asked_for_json(arguments: list[str]) -> bool:
     return "--log-format=json" in arguments or ("--log-format", "json") in itertools.pairwise(arguments)
 
 
+def _fill_closed_streams() -> None:
+    """Where stdin, stdout or stderr is closed, a file that is opened later would take its number, and get what is
+    printed."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "w" if descriptor else "r"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  for as long as the program runs
+
+
 def entry() -> None:
     """The console script."""
     interrupt_on_signals()
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not the stand-in of a program that calls this one
             stream.reconfigure(errors="backslashreplace")

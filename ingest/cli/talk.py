@@ -6,6 +6,7 @@ import datetime
 import json
 import sys
 import threading
+from contextlib import suppress
 
 from ingest.errors import IngestError
 
@@ -28,7 +29,8 @@ class Talk:
 
     def _write(self, level: str, message: str, hint: str | None, facts: dict[str, object]) -> None:
         line = self._as_json(level, message, hint, facts) if self.json else _as_text(level, message, hint)
-        with self._lock:
+        # a reader that has gone does not stop the work that it was told about
+        with self._lock, suppress(BrokenPipeError):
             print(line, file=sys.stderr, flush=True)
 
     def _as_json(self, level: str, message: str, hint: str | None, facts: dict[str, object]) -> str:
