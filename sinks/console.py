@@ -21,19 +21,17 @@ from ingest.connectors import (
     DeadLetter,
     Delivery,
     Records,
-    Rejected,
     SinkConnector,
     SinkContext,
     SinkTask,
     TopicPartition,
 )
-from ingest.errors import ConnectorError, RecordRefused, SystemUnavailable
-from ingest.formats import format_named
+from ingest.errors import ConnectorError, SystemUnavailable
+from ingest.sinks.json_rows import dead_letters, json_rows
 
 _LOOK_MS = 200
 _PIPE_BYTES = 4096
 """A pipe that can be written to takes that much without blocking (PIPE_BUF on Linux)."""
-_ROW_BYTES = 1 << 30
 
 
 class ConsoleSettings(Settings):
@@ -93,39 +91,13 @@ class ConsoleTask(SinkTask):
         return
 
     def _print(self, records: Records) -> None:
-        value = self._value(records)
-        encoded = format_named("json").encode(Records(value=value), max_bytes=_ROW_BYTES)
-        for rejected in encoded.rejected:
-            self._refuse(records, rejected)
-        lines = encoded.records.value
+        written, refused = json_rows(records, origin=self._settings.origin)
+        for rejected in refused:
+            self._dead += dead_letters(records, rejected, sink=self._context.name, tolerate=self._context.tolerate)
+        lines = written.value
         if len(lines):
             self._write(_joined(lines))
             self._rows += len(lines)
-
-    def _value(self, records: Records) -> pa.StructArray:
-        batch = records.columns()
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        if self._settings.origin:
-            columns |= {name: column for name, column in _origin(records).items() if name not in columns}
-        if not columns:
-            return pa.array([{}] * len(records), pa.struct([]))
-        return pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-
-    def _refuse(self, records: Records, rejected: Rejected) -> None:
-        rows = rejected.rows.to_numpy()
-        offsets = np.zeros(len(records), np.int64) if records.offsets is None else records.offsets.to_numpy()
-        inside = np.zeros(len(records), np.int64) if records.rows is None else records.rows.to_numpy()
-        if len(rows) and not self._context.tolerate:
-            raise RecordRefused(
-                f"{records.topic}-{records.partition} offset {offsets[rows[0]]}: {rejected.reasons[0]}",
-                hint="set errors.tolerance to dead-letter to keep such records apart and go on",
-                sink=self._context.name,
-            )
-        place = (records.topic, records.partition or 0)
-        self._dead += [
-            DeadLetter(*place, int(offsets[row]), int(inside[row]), "sink", rejected.error, reason)
-            for row, reason in zip(rows, rejected.reasons, strict=True)
-        ]
 
     def _write(self, text: memoryview) -> None:
         try:
@@ -163,15 +135,3 @@ def _joined(lines: pa.Array) -> memoryview:
     )
     offsets = np.frombuffer(ended.buffers()[1], np.int64)
     return memoryview(ended.buffers()[2])[offsets[ended.offset] : offsets[ended.offset + len(ended)]]
-
-
-def _origin(records: Records) -> dict[str, pa.Array]:
-    count = len(records)
-    first = pa.array(np.zeros(count, np.int64))
-    found: dict[str, pa.Array | None] = {
-        "_topic": pa.array([records.topic]).take(first),
-        "_partition": pa.array([records.partition], pa.int32()).take(first),
-        "_offset": records.offsets,
-        "_timestamp": records.timestamp,
-    }
-    return {name: column for name, column in found.items() if column is not None}

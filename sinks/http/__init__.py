@@ -1,0 +1,1 @@
+"""The ``http`` sink: batches of rows, posted."""
