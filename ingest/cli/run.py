@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.cli.hub_folder import wait_option
+from ingest.cli.pipeline_file import files_argument
 from ingest.cli.stopping import stop_signal
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError
@@ -23,7 +24,7 @@ _SWITCH_INTERVAL_S = 0.0005
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@files_argument
 @click.option(
     "--until-caught-up",
     is_flag=True,

@@ -8,11 +8,12 @@ import click
 
 from ingest.cli.exit_codes import EXIT_FAILED
 from ingest.cli.output import json_option, print_json
+from ingest.cli.pipeline_file import files_argument
 from ingest.cli.talk import Talk
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@files_argument
 @json_option
 @click.pass_obj
 def test(talk: Talk, files: tuple[Path, ...], as_json: bool) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingest.cli.exit_codes import EXIT_CONFIG, EXIT_FAILED
+from ingest.cli.pipeline_file import files_argument
 from ingest.cli.talk import Talk
 from ingest.errors import ConfigError, IngestError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@files_argument
 @click.option("--connect", is_flag=True, help="Reach the systems that the pipeline names, too; change nothing there.")
 @click.pass_obj
 def validate(talk: Talk, files: tuple[Path, ...], connect: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -33,13 +34,14 @@ def test_every_command_and_option_says_what_it_does(name: str, command: click.Co
     assert command.help, name
     for option in command.params:
         if isinstance(option, click.Option):
-            assert option.help or option.name in ("topic", "partitions", "partition", "yes"), f"{name} {option.name}"
+            assert option.help, f"{name} {option.name}"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_the_summary_of_a_command_is_in_the_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert name in capsys.readouterr().out
+    lines = " ".join(capsys.readouterr().out.split())
+    assert f" {name} {COMMANDS[name][1]}" in lines
     assert main([name, "--help"]) == 0
     assert "Usage: ingest" in capsys.readouterr().out
 
@@ -54,6 +56,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from ingest.cli.main import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "'ingest.cli.main'" in done.stderr, "the modules were printed"
     heavy = ("pyarrow", "numpy", "pydantic", "datafusion", "duckdb", "fsspec", "watchdog", "rich")
     assert not [name for name in heavy if f"'{name}'" in done.stderr]
 
@@ -69,8 +72,18 @@ def test_completion_scripts_are_printed(shell: str, capsys: pytest.CaptureFixtur
     assert "_INGEST_COMPLETE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("ingest to", "topics"), ("ingest topics de", "describe"), ("ingest run --un", "--until-caught-up")],
+)
+def test_a_shell_completes_commands_and_options(words: str, expected: str) -> None:
+    asked = {"_INGEST_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([sys.executable, "-m", "ingest"], capture_output=True, text=True, env={**os.environ, **asked})
+    assert f"plain,{expected}" in done.stdout.splitlines()
+
+
 def test_commands_that_the_readme_shows_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"\bingest ([a-z-]+)\b(?= [A-Z<\"./a-z-])", text)) & {*COMMANDS, "import", "export"}
-    assert shown
+    shown = set(re.findall(r"(?:^ +|`)ingest ([a-z-]+)", text, re.MULTILINE))
+    assert {"init", "run", "sql"} <= shown
     assert shown <= set(COMMANDS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
-from ingest.cli.main import COMMANDS, main
+from ingest.cli.main import COMMANDS, cli, main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,8 +21,13 @@ def test_the_reference_of_connectors_is_up_to_date(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_documented(name: str) -> None:
-    assert f"`ingest {name}" in (ROOT / "docs" / "guides" / "commands.md").read_text()
+def test_every_command_and_subcommand_is_documented(name: str) -> None:
+    page = (ROOT / "docs" / "guides" / "commands.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(rf"\| `ingest {name}[ `\[]", line)]
+    assert len(rows) == 1
+    command = cli.get_command(click.Context(cli), name)
+    subcommands = command.commands if isinstance(command, click.Group) else {}
+    assert [sub for sub in subcommands if not re.search(rf"[ |]{sub}[\\ `]", rows[0])] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
