@@ -128,11 +128,9 @@ class _Loader:
     def _sources(self, entries: Any) -> list[SourcePlan]:
         plans = []
         for place, entry in self._entries("sources", entries):
-            common, rest = _divided(entry, SourceSpec)
-            spec = self._validated(place, SourceSpec, common)
-            connector = self._connector("sources", place, entry, rest, SourceConnector)
-            transforms = self._transforms(place, entry.get("transforms"))
-            if spec is not None and connector is not None and transforms is not None:
+            parts = self._parts("sources", place, entry, SourceSpec, SourceConnector)
+            if parts is not None:
+                spec, connector, transforms = parts
                 plans.append(
                     SourcePlan(
                         name=spec.name,
@@ -149,11 +147,9 @@ class _Loader:
     def _sinks(self, entries: Any) -> list[SinkPlan]:
         plans = []
         for place, entry in self._entries("sinks", entries):
-            common, rest = _divided(entry, SinkSpec)
-            spec = self._validated(place, SinkSpec, common)
-            connector = self._connector("sinks", place, entry, rest, SinkConnector)
-            transforms = self._transforms(place, entry.get("transforms"), at_sink=True)
-            if spec is not None and connector is not None and transforms is not None:
+            parts = self._parts("sinks", place, entry, SinkSpec, SinkConnector)
+            if parts is not None:
+                spec, connector, transforms = parts
                 plans.append(
                     SinkPlan(
                         name=spec.name,
@@ -182,8 +178,17 @@ class _Loader:
             found.append(((kind, index), entry))
         return found
 
-    def _connector(self, kind: str, place: Place, entry: dict[str, Any], rest: dict[str, Any], base: type) -> Any:
-        return self._plugin(kind, place, entry.get("type"), rest, base, SourceSpec if kind == "sources" else SinkSpec)
+    def _parts(
+        self, kind: str, place: Place, entry: dict[str, Any], model: type[S], base: type
+    ) -> tuple[S, Any, list[Transform]] | None:
+        """The settings that all of the kind have, the connector and the transforms; None if any of them is wrong."""
+        common, rest = _divided(entry, model)
+        spec = self._validated(place, model, common)
+        connector = self._plugin(kind, place, entry.get("type"), rest, base, model)
+        transforms = self._transforms(place, entry.get("transforms"), at_sink=kind == "sinks")
+        if spec is None or connector is None or transforms is None:
+            return None
+        return spec, connector, transforms
 
     def _transforms(self, place: Place, entries: Any, *, at_sink: bool = False) -> list[Transform] | None:
         if not isinstance(entries, list):
