@@ -140,7 +140,7 @@ def test_a_record_that_is_too_long_is_cut_and_told() -> None:
     [
         (b"a,a\n1,2\n", "'a' twice"),
         (b"\xff\xfea\n", "header cannot be read"),
-        (gzip.compress(b"a\n1\n")[:-9], "ends in the middle"),
+        (gzip.compress(b"a\n1\n", mtime=0)[:-9], "ends in the middle"),
     ],
 )
 def test_an_object_that_cannot_be_read_is_one_dead_letter(content: bytes, reason: str, tmp_path: Path) -> None:
