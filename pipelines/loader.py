@@ -137,6 +137,7 @@ class _Loader:
                         connector=connector,
                         topic=spec.topic or "",
                         key=spec.key,
+                        timestamp=spec.timestamp,
                         transforms=transforms,
                         max_batch_bytes=spec.max_batch,
                         retry=_retry(spec.retry),

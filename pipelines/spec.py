@@ -57,6 +57,11 @@ class SourceSpec(Settings):
     key: str | None = Field(
         None, description="SQL over the value's columns: the record's key, which picks its partition."
     )
+    timestamp: str | None = Field(
+        None,
+        description="SQL over the value's columns: the record's time, as a timestamp or ISO 8601 text; what is none, "
+        "or lies over an hour ahead, is the arrival.",
+    )
     transforms: list[dict[str, Any]] = Field(default_factory=list, description="Steps between the source and the hub.")
     max_batch: ByteSize = Field(4 * 1024 * 1024, gt=0, description="Most bytes in one step of the source.")
     retry: RetrySpec = Field(RetrySpec(), description="Retries after passing failures.")

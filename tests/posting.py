@@ -52,6 +52,7 @@ class Posting:
         topics: Mapping[str, TopicPlan] | None = None,
         errors: ErrorPolicy | None = None,
         key: str | None = None,
+        timestamp: str | None = None,
         max_batch_bytes: int = 4 * 1024 * 1024,
     ) -> None:
         self.folder = folder
@@ -71,6 +72,7 @@ class Posting:
                     key,
                     transforms,
                     max_batch_bytes=max_batch_bytes,
+                    timestamp=timestamp,
                     retry=Retry(backoff_ms=20, max_backoff_ms=20),
                 )
             ],

@@ -41,7 +41,7 @@ class TopicPlan:
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """``topic`` is for records that name none; ``key`` is SQL over the value's columns."""
+    """``topic`` is for records that name none; ``key`` and ``timestamp`` are SQL over the value's columns."""
 
     name: str
     connector: SourceConnector
@@ -51,6 +51,7 @@ class SourcePlan:
     max_batch_bytes: int = 4 * 1024 * 1024
     tasks: int = 1
     retry: Retry = Retry()
+    timestamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +17,12 @@ import pyarrow.compute as pc
 from ingest.connectors import TIMESTAMP, Polled, Position, Records
 from ingest.errors import RecordRefused, TopicInvalid
 from ingest.runtime import dead_letters
-from ingest.runtime.partitioning import Partitioner, with_key
+from ingest.runtime.partitioning import Partitioner
 from ingest.runtime.plan import SourcePlan
+from ingest.runtime.row_expressions import RowExpressions
 from ingest.runtime.task_setting import TaskSetting
 from ingest.runtime.topics import BATCH_OVERHEAD_BYTES, common_headers_size, max_message_bytes, record_sizes
 from ingest.runtime.transform_chain import Refusal, States, TransformChain, refusal_of
-
-if TYPE_CHECKING:
-    from ingest.transforms.sql import Expression
 
 _SPARE_BYTES = BATCH_OVERHEAD_BYTES // 2
 _ONE_BATCH_BYTES = 512 * 1024
@@ -76,11 +74,11 @@ class SourceBatch:
 class SourceBatches:
     """Makes batches for one task of a source; remembers the transforms' states of its streams."""
 
-    def __init__(self, setting: TaskSetting, source: SourcePlan, chain: TransformChain, key: Expression | None):
+    def __init__(self, setting: TaskSetting, source: SourcePlan, chain: TransformChain, rows: RowExpressions):
         self._setting = setting
         self._source = source
         self._chain = chain
-        self._key = key
+        self._rows = rows
         self._partitioner = Partitioner()
         self._states: dict[str, States] = {}
         self._origin = {"pipeline": setting.plan.pipeline, "source": source.name}
@@ -141,7 +139,8 @@ class SourceBatches:
             info = self._setting.topics.for_writing(records.topic, records.value.type, records.format)
         except TopicInvalid as error:
             return [Refusal(records.rows, [error.message] * len(records), "route", "TopicInvalid")]
-        records, refused = self._keyed(self._stamped(records))
+        records, refused = self._rows.apply(records)
+        records = self._stamped(records)
         for partition, part in self._partitioner.split(records, info.partitions):
             encoded = self._setting.topics.encode(part)
             unfit = [refusal_of(part, rejected, "format") for rejected in encoded.rejected if len(rejected.rows)]
@@ -153,17 +152,6 @@ class SourceBatches:
             if len(fitting):
                 batch.appends.append(Append(fitting, partition, number, _is_one_batch(fitting, limit)))
         return refused
-
-    def _keyed(self, records: Records) -> tuple[Records, list[Refusal]]:
-        if self._key is None:
-            return with_key(records, records.key), []
-        found = self._key.rows(records)
-        refused = [refusal_of(records, rejected, "key") for rejected in found.rejected]
-        keep = np.ones(len(records), dtype=bool)
-        for rejected in found.rejected:
-            keep[rejected.rows.to_numpy()] = False
-        records = with_key(records, found.column)
-        return (records if keep.all() else records.filter(pa.array(keep))), refused
 
     def _stamped(self, records: Records) -> Records:
         """Timestamps that are missing, or lie too far ahead, become the time of arrival."""

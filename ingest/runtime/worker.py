@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ingest.connectors import Commit, SourceContext, SourceTask
 from ingest.environment import Environment
@@ -21,6 +21,7 @@ from ingest.hub.contract import Hub
 from ingest.hub.topic_formats import TopicFormats
 from ingest.runtime.plan import Plan, SinkPlan, SourcePlan
 from ingest.runtime.progress import Progress
+from ingest.runtime.row_expressions import RowExpressions
 from ingest.runtime.sink_account import SinkAccount
 from ingest.runtime.sink_loop import SinkLoop
 from ingest.runtime.source_batch import SourceBatches
@@ -31,9 +32,6 @@ from ingest.runtime.supervised_task import ENDED, SupervisedTask
 from ingest.runtime.task_setting import TaskSetting
 from ingest.runtime.topics import Topics
 from ingest.runtime.transform_chain import TransformChain
-
-if TYPE_CHECKING:
-    from ingest.transforms.sql import Expression
 
 STOP_MS = 10_000
 _TICK_MS = 100
@@ -217,12 +215,12 @@ class Worker:
 
     def _source_tasks(self, source: SourcePlan) -> Iterator[SupervisedTask]:
         chain = TransformChain(source.transforms)
-        key = _compiled(source.key)
+        rows = RowExpressions(source)
         count = 1 if source.tasks == 1 else len(source.connector.tasks(source.tasks))
         for number in range(count):
             suffix = f" {number + 1}" if count > 1 else ""
             progress = Progress(self._clock)
-            run = partial(self._run_source, source, chain, key, number, count, progress)
+            run = partial(self._run_source, source, chain, rows, number, count, progress)
             yield self._supervised(f"source {source.name}{suffix}", run, source.retry, progress)
 
     def _sink_task(self, sink: SinkPlan) -> SupervisedTask:
@@ -246,7 +244,7 @@ class Worker:
         self,
         source: SourcePlan,
         chain: TransformChain,
-        key: Expression | None,
+        rows: RowExpressions,
         number: int,
         count: int,
         progress: Progress,
@@ -266,7 +264,7 @@ class Worker:
         return SourceLoop(
             self._setting,
             task,
-            SourceBatches(self._setting, source, chain, key),
+            SourceBatches(self._setting, source, chain, rows),
             context,
             progress,
             writer_name=owner if count == 1 else f"{owner}/{number + 1}",
@@ -288,11 +286,3 @@ class Worker:
             draining=draining,
             report=lambda sentence: self._report(f"sink {sink.name}: {sentence}"),
         ).run()
-
-
-def _compiled(key: str | None) -> Expression | None:
-    if key is None:
-        return None
-    from ingest.transforms.sql import Expression  # brings DataFusion: only where a key is asked for
-
-    return Expression(key, "key")

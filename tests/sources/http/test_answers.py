@@ -220,6 +220,34 @@ def test_pages_of_allowed_origins_may_post(posting):
 # -- transforms, keys, partitions
 
 
+def test_key_and_time_by_expressions_over_json_that_stays_as_it_came(posting):
+    topics = {"events": TopicPlan(partitions=4)}
+    web = posting({"key": "user", "timestamp": "at", "topics": topics})
+    events = [
+        b'{"user": "a", "at": "2024-02-29T12:00:00Z", "n": 1.0}',
+        b'{"user": "b", "at": "2024-02-29T13:00:00+01:00", "n": 2}',
+        b'{"user": "a", "at": "soon"}',
+        b'{"other": 1}',
+    ]
+    assert web.post(b"[" + b",".join(events) + b"]").json["count"] == 4
+    rows = {
+        value: (key, at)
+        for records in web.records()
+        for value, key, at in zip(
+            records.value.to_pylist(),
+            records.key.to_pylist() if records.key is not None else [None] * len(records),
+            records.timestamp.cast(pa.int64()).to_pylist(),
+            strict=True,
+        )
+    }
+    assert [rows[event][0] for event in events] == [b"a", b"b", b"a", None]
+    assert [rows[event][1] for event in events[:2]] == [1_709_208_000_000] * 2
+    assert min(rows[event][1] for event in events[2:]) > 1_709_208_000_000
+    assert web.post('{"no": "columns"}').status == 202
+    assert web.post('{"user": 3, "at": 4}').status == 202
+    assert web.post('{"user": 1, "user": 2}').status == 202
+
+
 class Half(Transform):
     """Leaves out every second row, and sends the rest to two topics, the last row first."""
 
