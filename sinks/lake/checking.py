@@ -8,8 +8,10 @@ from typing import Any
 
 from ingest.environment import Environment
 from ingest.errors import IngestError, UsageError
+from ingest.hub.contract import Hub
 from ingest.sinks.lake.checking_compactions import CompactionCheck
 from ingest.sinks.lake.checking_files import file_findings, unreadable
+from ingest.sinks.lake.checking_hub import HubCheck
 from ingest.sinks.lake.checking_ledger import checkpoint_findings, gaps, whole_entries
 from ingest.sinks.lake.finding import Finding
 from ingest.sinks.lake.ledger import Ledger, ledgers
@@ -23,9 +25,15 @@ __all__ = ["Finding", "check_table"]
 
 
 def check_table(
-    url: str, base_folder: Path, *, repair: bool, storage_options: Mapping[str, Any] | None = None
+    url: str,
+    base_folder: Path,
+    *,
+    repair: bool,
+    storage_options: Mapping[str, Any] | None = None,
+    hub: Hub | None = None,
 ) -> list[Finding]:
-    """All that is wrong; empty if nothing is. Reads every byte of every file. May run beside the sink.
+    """All that is wrong; empty if nothing is. Reads every byte of every file, and with ``hub`` every record of its
+    commits that is still there. May run beside the sink.
 
     Raises ``UsageError`` if there is no table.
     """
@@ -37,7 +45,7 @@ def check_table(
     findings: list[Finding] = []
     listed: set[str] = set()
     for ledger in found:
-        check = _LedgerCheck(store, ledger, repair=repair)
+        check = _LedgerCheck(store, ledger, hub, repair=repair)
         findings += check.run()
         listed |= check.listed
     return findings + [finding for path in present if path not in listed for finding in _unlisted(store, path, found)]
@@ -46,9 +54,10 @@ def check_table(
 class _LedgerCheck:
     """One sink's manifests and files. ``listed`` are the paths that any of them names, filled by ``run``."""
 
-    def __init__(self, store: Store, ledger: Ledger, *, repair: bool) -> None:
+    def __init__(self, store: Store, ledger: Ledger, hub: Hub | None, *, repair: bool) -> None:
         self._store = store
         self._ledger = ledger
+        self._hub = hub
         self._compactions = Ledger(store, compactions_of(ledger.owner))
         self._repair = repair
         self.listed: set[str] = set()
@@ -71,6 +80,8 @@ class _LedgerCheck:
         check = CompactionCheck(self._store, self._compactions, commits, repair=self._repair)
         yield from check.run(compactions)
         yield from self._files(check, commits)
+        if self._hub is not None:
+            yield from HubCheck(self._store, self._ledger, self._hub).run(commits)
         yield from self._strays(strays, [*commits, *compactions])
 
     def _files(self, check: CompactionCheck, commits: Sequence[Entry]) -> Iterator[Finding]:
