@@ -99,7 +99,7 @@ def test_strange_requests(web):
 
 @pytest.mark.slow
 def test_strange_requests_for_a_minute(web):
-    @settings(max_examples=8_000)
+    @settings(max_examples=5_000)
     @given(st.lists(requests(), min_size=1, max_size=4).map(b"".join))
     def run(raw):
         check(web, raw)
