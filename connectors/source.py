@@ -53,11 +53,17 @@ class Polled:
 
     ``positions`` maps each stream that moved to where it stands after this batch; ``None`` forgets a
     stream. Each ``Records`` comes from one stream. A step may carry positions without records.
+
+    ``open``: the step goes on. It is appended at once, whatever its size, and commits with the next step that is not
+    open; a failure, a stop or a crash before that aborts all of it, and readers never see a row. The positions of
+    its parts are gathered, later ones win; ``committed`` tells them together. A source must not end while a step
+    of its own is open. Until then readers of committed records wait before it, in each topic that it wrote to.
     """
 
     records: Sequence[Records] = ()
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     dead: Sequence[DeadRecords] = ()
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

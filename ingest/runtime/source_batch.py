@@ -56,11 +56,6 @@ class SourceBatch:
     filtered: int = 0
     size_bytes: int = 0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to commit: transforms have left out all of it."""
-        return not (self.appends or self.dead or self.stored)
-
 
 class SourceBatches:
     """Makes batches for one task of a source; remembers the transforms' states of its streams."""
