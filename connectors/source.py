@@ -87,6 +87,7 @@ class Landed:
 class SourceContext:
     """What the runtime gives a source task.
 
+    ``topic`` is the source's topic as its settings have it; placeholders in it are for the source to fill.
     ``base_folder`` is where relative paths start; ``max_batch_bytes`` bounds one ``Polled``;
     ``stopping`` is set when the task should return from ``poll`` soon (within a second). ``report`` tells the
     user one sentence about what the task copes with by itself (a file that cannot be read for now).
@@ -99,6 +100,7 @@ class SourceContext:
     max_batch_bytes: int = 4 * 1024 * 1024
     stopping: threading.Event = field(default_factory=threading.Event)
     report: Callable[[str], None] = field(default=logging.getLogger("ingest.sources").warning)
+    topic: str = ""
 
     def wait(self, timeout_ms: int) -> bool:
         """Waits until the task should stop (true) or the time has passed (false)."""

@@ -16,12 +16,12 @@ import numpy as np
 from ingest.errors import DecodeFailed, SystemUnavailable
 from ingest.formats.copy_rows import SIGNATURE, TRAILER
 
-feed: Any = None
-if not os.environ.get("INGEST_PURE"):
-    try:
-        from ingest.sources.postgres._copy_feed import feed
-    except ImportError:
-        pass
+try:
+    if os.environ.get("INGEST_PURE"):
+        raise ImportError("libpq is to be read by psycopg")
+    from ingest.sources.postgres._copy_feed import feed
+except ImportError:
+    feed = None
 
 _HEADER_BYTES = len(SIGNATURE) + 8
 _WAIT_MS = 200
