@@ -6,7 +6,12 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-KERNELS = [str(path) for path in sorted(Path("ingest").glob("*/_*.pyx")) if not path.parent.is_symlink()]
+KERNELS = {
+    f"{package}.{path.parent.name}.{path.stem}": str(path)
+    for folder, package in (("ingest", "ingest"), ("sources", "ingest.sources"))
+    for path in sorted(Path(folder).glob("*/_*.pyx"))
+    if not path.parent.is_symlink()
+}
 
 
 def extensions() -> list[Extension]:
@@ -14,10 +19,7 @@ def extensions() -> list[Extension]:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    modules = [
-        Extension(path.removesuffix(".pyx").replace("/", "."), [path], extra_compile_args=["-O3"], optional=True)
-        for path in KERNELS
-    ]
+    modules = [Extension(name, [path], extra_compile_args=["-O3"], optional=True) for name, path in KERNELS.items()]
     return cythonize(modules, language_level=3, build_dir="build/cython") if modules else []
 
 

@@ -54,12 +54,18 @@ class Polled:
     ``positions`` maps each stream that moved to where it stands after this batch; ``None`` forgets a
     stream. Each ``Records`` comes from one stream. A step may carry positions without records.
     ``stateless`` says that it carries none, nor will ``appended`` add any: a small step then costs one sync, not two.
+
+    ``open``: the step goes on. It is appended at once, whatever its size, and commits with the next step that is not
+    open; a failure, a stop or a crash before that aborts all of it, and readers never see a row. The positions of
+    its parts are gathered, later ones win; ``committed`` tells them together. A source must not end while a step
+    of its own is open. Until then readers of committed records wait before it, in each topic that it wrote to.
     """
 
     records: Sequence[Records] = ()
     positions: Mapping[str, Position | None] = field(default_factory=dict)
     dead: Sequence[DeadRecords] = ()
     stateless: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Landed:
 class SourceContext:
     """What the runtime gives a source task.
 
+    ``topic`` is the source's topic as its settings have it; placeholders in it are for the source to fill.
     ``base_folder`` is where relative paths start; ``max_batch_bytes`` bounds one ``Polled``;
     ``stopping`` is set when the task should return from ``poll`` soon (within a second). ``report`` tells the
     user one sentence about what the task copes with by itself (a file that cannot be read for now).
@@ -95,6 +102,7 @@ class SourceContext:
     max_batch_bytes: int = 4 * 1024 * 1024
     stopping: threading.Event = field(default_factory=threading.Event)
     report: Callable[[str], None] = field(default=logging.getLogger("ingest.sources").warning)
+    topic: str = ""
 
     def wait(self, timeout_ms: int) -> bool:
         """Waits until the task should stop (true) or the time has passed (false)."""

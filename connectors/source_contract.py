@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,18 +24,37 @@ _STOP_S = 2.0  # the contract says one second; a loaded machine gets another
 
 
 class Committed:
-    """What a hub would hold: a poll is in here with its positions, or not at all."""
+    """What a hub would hold: a step is in here with its positions, or not at all."""
 
     def __init__(self) -> None:
         self.positions: dict[str, Position] = {}
         self.records: list[Records] = []
         self.dead: list[DeadRecords] = []
+        self._parts: list[Polled] = []
 
-    def commit(self, polled: Polled) -> None:
-        """Takes a step as the hub's transaction does; positions go through JSON on the way."""
-        self.records += polled.records
-        self.dead += polled.dead
-        for stream, position in polled.positions.items():
+    def commit(self, polled: Polled) -> dict[str, Position | None] | None:
+        """Takes a step as the hub's transaction does; positions go through JSON on the way.
+
+        A part of a step that is open is held until its end. Returns the positions that were committed, None if none.
+        """
+        self._parts.append(polled)
+        if polled.open:
+            return None
+        positions: dict[str, Position | None] = {}
+        for part in self._parts:
+            self.records += part.records
+            self.dead += part.dead
+            positions |= part.positions
+        self._parts = []
+        self._move(positions)
+        return positions
+
+    def abort(self) -> None:
+        """A step that is open is lost with the task that made it."""
+        self._parts = []
+
+    def _move(self, positions: Mapping[str, Position | None]) -> None:
+        for stream, position in positions.items():
             if position is None:
                 self.positions.pop(stream, None)
             else:
@@ -119,9 +138,11 @@ class SourceContract(ABC):
 
     def test_batches_are_well_formed_and_move_the_position_of_their_stream(self, tmp_path: Path) -> None:
         self.fill(tmp_path, rows(_ROWS))
-        for polled in self.steps(tmp_path):
+        steps = self.steps(tmp_path)
+        for number, polled in enumerate(steps):
+            moved = {stream for part in _rest_of_step(steps, number) for stream in part.positions}
             for records in polled.records:
-                assert records.stream in polled.positions
+                assert records.stream in moved
                 for column in (records.key, records.timestamp, records.headers, records.positions):
                     assert column is None or len(column) == len(records)
 
@@ -217,6 +238,7 @@ class SourceContract(ABC):
             task.open(context, dict(found.positions))
             yield task
         finally:
+            found.abort()
             task.close()
 
     def read(self, folder: Path, found: Committed, *, tasks: Sequence[SourceTask] = ()) -> Committed:
@@ -224,8 +246,9 @@ class SourceContract(ABC):
         for each in tasks or self.source(folder).tasks(1):
             with self.opened(folder, found, task=each) as task:
                 for polled in _polls(task):
-                    found.commit(polled)
-                    task.committed(polled.positions)
+                    positions = found.commit(polled)
+                    if positions is not None:
+                        task.committed(positions)
         return found
 
     def read_some(self, folder: Path, found: Committed, *, commits: int, lost: int, tell: bool) -> None:
@@ -234,10 +257,9 @@ class SourceContract(ABC):
             for step, polled in enumerate(_polls(task)):
                 if step >= commits + lost:
                     return
-                if step < commits:
-                    found.commit(polled)
-                if step < commits and tell:
-                    task.committed(polled.positions)
+                positions = found.commit(polled) if step < commits else None
+                if positions is not None and tell:
+                    task.committed(positions)
 
     def poll_until(self, folder: Path, stopping: threading.Event, quiet: threading.Event) -> None:
         """Runs as the engine does; ``quiet`` is set once a poll has brought nothing, or there is no more."""
@@ -265,6 +287,14 @@ class SourceContract(ABC):
 def rows(count: int) -> list[str]:
     """The first ``count`` rows of every test."""
     return [f"row-{number:05}-" + "x" * 50 for number in range(count)]
+
+
+def _rest_of_step(steps: Sequence[Polled], number: int) -> Iterator[Polled]:
+    """From one part of a step to its last."""
+    for polled in steps[number:]:
+        yield polled
+        if not polled.open:
+            return
 
 
 def _polls(task: SourceTask) -> Iterator[Polled]:

@@ -65,11 +65,6 @@ class SourceBatch:
         alone = self.stateless and len(self.appends) == 1 and not (self.dead or self.stored)
         return alone and self.appends[0].is_one_batch
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to commit: transforms have left out all of it."""
-        return not (self.appends or self.dead or self.stored)
-
 
 class SourceBatches:
     """Makes batches for one task of a source; remembers the transforms' states of its streams."""

@@ -1,7 +1,8 @@
 """The source loop: poll, transform, and commit records and positions in one hub transaction.
 
 The next batch is polled while the last one's commit is on its way to the disk; one commit at a time is
-outstanding. The source is told what is committed from the thread that polls, in order.
+outstanding. The source is told what is committed from the thread that polls, in order. Steps that are open are
+appended to one transaction until one ends it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Any, Literal
 
 from ingest.connectors import EndOfInput, Polled, SourceContext, SourceTask
 from ingest.connectors.source import Landed
-from ingest.hub.contract import Appended, HubTransaction
+from ingest.errors import ConnectorError
+from ingest.hub.contract import Appended
 from ingest.runtime.closing import closing_after
 from ingest.runtime.dead_letter_topic import DeadLetterTopic
+from ingest.runtime.open_step import OpenStep
 from ingest.runtime.progress import Progress, Settled
 from ingest.runtime.source_batch import Append, SourceBatch, SourceBatches
 from ingest.runtime.task_setting import TaskSetting
@@ -29,12 +32,11 @@ LAG_EVERY_MS = 1_000
 
 @dataclass(slots=True)
 class _Outstanding:
-    """A commit on its way to the disk; ``transaction`` is None where ``done`` is that of a plain append."""
+    """A commit on its way to the disk; the step has no transaction where ``done`` is that of a plain append."""
 
-    transaction: HubTransaction | None
     done: Future[Any]
-    batch: SourceBatch
-    dead: int = 0
+    step: OpenStep
+    alone: Append | None = None
 
 
 class SourceLoop:
@@ -60,6 +62,7 @@ class SourceLoop:
         self._progress = progress
         self._writer_name = writer_name
         self._outstanding: _Outstanding | None = None
+        self._open: OpenStep | None = None
         self._clock = setting.environment.clock
         self._lag_noted_ms: int | None = None
 
@@ -72,6 +75,7 @@ class SourceLoop:
             try:
                 return self._poll_on()
             except Exception:
+                self._abandon()
                 self._await_outstanding()
                 raise
 
@@ -80,6 +84,7 @@ class SourceLoop:
             try:
                 polled = self._task.poll()
             except EndOfInput:
+                self._check_closed()
                 self._settle()
                 self._note_lag(force=True)
                 return "done"
@@ -88,8 +93,10 @@ class SourceLoop:
                 self._settle()
                 continue
             self._take(polled)
+        self._abandon()
         while (polled := self._task.drain()) is not None:
             self._take(polled)
+        self._check_closed()
         self._settle()
         return "stopped"
 
@@ -98,41 +105,67 @@ class SourceLoop:
         batch = self._batches.make(polled)
         self._fail.hit("source.transformed")
         self._settle()
-        self._append(batch)
+        self._append(batch, goes_on=polled.open)
         if batch.size_bytes < OVERLAP_BYTES:
             self._settle()
 
-    def _append(self, batch: SourceBatch) -> None:
-        if batch.needs_no_transaction:
-            only = batch.appends[0]
-            self._outstanding = _Outstanding(None, self._hub.append(only.records, only.partition), batch)
-            self._fail.hit("source.appended")
+    def _append(self, batch: SourceBatch, *, goes_on: bool) -> None:
+        if batch.needs_no_transaction and self._open is None and not goes_on:
+            self._append_alone(batch)
         else:
-            self._append_in_transaction(batch)
+            self._append_in_transaction(batch, goes_on=goes_on)
 
-    def _append_in_transaction(self, batch: SourceBatch) -> None:
-        transaction = self._hub.transaction(self._writer)
+    def _append_alone(self, batch: SourceBatch) -> None:
+        only, step = batch.appends[0], OpenStep(None)
+        step.add(batch, 0)
+        self._progress.moved(batch.taken, batch.size_bytes)
+        self._outstanding = _Outstanding(self._hub.append(only.records, only.partition), step, only)
+        self._fail.hit("source.appended")
+
+    def _append_in_transaction(self, batch: SourceBatch, *, goes_on: bool) -> None:
+        step = self._open = self._open or OpenStep(self._hub.transaction(self._writer))
+        transaction = step.in_hub()
         try:
-            landed = [_landed(append, transaction.append(append.records, append.partition)) for append in batch.appends]
+            landed = [_landed(each, transaction.append(each.records, each.partition)) for each in batch.appends]
             self._batches.add_positions(batch, self._task.appended(landed))
-            dead = sum(self._dead_letters.append(transaction, letters) for letters in batch.dead)
-            transaction.put_positions(self._owner, batch.stored)
+            step.add(batch, sum(self._dead_letters.append(transaction, letters) for letters in batch.dead))
             self._fail.hit("source.appended")
-            if batch.is_empty:
-                transaction.abort()
-                self._tell(batch, dead)
-            else:
-                self._outstanding = _Outstanding(transaction, transaction.commit(), batch, dead)
+            self._progress.moved(batch.taken, batch.size_bytes)
+            if not goes_on:
+                self._commit(step)
         except Exception:
-            transaction.abort()
+            self._abandon()
             raise
+
+    def _commit(self, step: OpenStep) -> None:
+        transaction = step.in_hub()
+        if step.is_empty:
+            transaction.abort()
+            self._tell(step)
+        else:
+            transaction.put_positions(self._owner, step.stored)
+            self._outstanding = _Outstanding(transaction.commit(), step)
+        self._open = None
+
+    def _abandon(self) -> None:
+        """Readers never see what the step that goes on has appended."""
+        step, self._open = self._open, None
+        if step is not None:
+            step.in_hub().abort()
+
+    def _check_closed(self) -> None:
+        if self._open is not None:
+            raise ConnectorError(
+                f"source {self._context.name} has ended in the middle of a step",
+                hint="the last `Polled` of a step must not be open: nothing of it was committed",
+            )
 
     def _await_outstanding(self) -> None:
         """After a failure: the next attempt reads the positions, so what is on its way must have arrived."""
         if self._outstanding is not None:
             wait([self._outstanding.done])
             if self._outstanding.done.exception() is None:
-                self._count(self._outstanding.batch, self._outstanding.dead)
+                self._count(self._outstanding.step)
 
     def _settle(self) -> None:
         """Waits until the outstanding commit is on disk, and tells the source."""
@@ -142,21 +175,22 @@ class SourceLoop:
         try:
             result = outstanding.done.result()
         except Exception:
-            if outstanding.transaction is not None:
-                outstanding.transaction.abort()
+            if outstanding.step.transaction is not None:
+                outstanding.step.transaction.abort()
             raise
-        if outstanding.transaction is None:
-            self._task.appended([_landed(outstanding.batch.appends[0], result)])
+        if outstanding.alone is not None:
+            self._task.appended([_landed(outstanding.alone, result)])
         self._fail.hit("source.committed")
-        self._tell(outstanding.batch, outstanding.dead)
+        self._tell(outstanding.step)
 
-    def _tell(self, batch: SourceBatch, dead: int) -> None:
-        self._count(batch, dead)
-        self._task.committed(batch.positions)
+    def _tell(self, step: OpenStep) -> None:
+        self._count(step)
+        self._task.committed(step.positions)
 
-    def _count(self, batch: SourceBatch, dead: int) -> None:
-        self._progress.moved(batch.taken, batch.size_bytes)
-        self._progress.committed(Settled(batch.taken, batch.written, batch.filtered, dead, size_bytes=batch.size_bytes))
+    def _count(self, step: OpenStep) -> None:
+        self._progress.committed(
+            Settled(step.taken, step.written, step.filtered, step.dead, size_bytes=step.size_bytes)
+        )
 
     def _note_lag(self, *, force: bool = False) -> None:
         now_ms = self._clock.monotonic_ms()

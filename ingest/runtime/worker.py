@@ -259,6 +259,7 @@ class Worker:
             max_batch_bytes=source.max_batch_bytes,
             stopping=stopping,
             report=lambda sentence: self._report(f"source {source.name}: {sentence}"),
+            topic=source.topic,
         )
         owner = self._setting.plan.source_owner(source.name)
         return SourceLoop(

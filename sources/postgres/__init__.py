@@ -1,0 +1,1 @@
+"""PostgreSQL as a source: what table imports and change capture share."""

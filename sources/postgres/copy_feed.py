@@ -1,0 +1,140 @@
+"""Rows of a COPY, as many at a time as fit into a buffer."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingest.errors import DecodeFailed, SystemUnavailable
+from ingest.formats.copy_rows import SIGNATURE, TRAILER
+
+try:
+    if os.environ.get("INGEST_PURE"):
+        raise ImportError("libpq is to be read by psycopg")
+    from ingest.sources.postgres._copy_feed import feed
+except ImportError:
+    feed = None
+
+_HEADER_BYTES = len(SIGNATURE) + 8
+_WAIT_MS = 200
+_FUNCTIONS = ("PQgetCopyData", "PQconsumeInput", "PQfreemem")
+_MORE, _LATER, _END, _BROKEN = 1, 0, -1, -2
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """``count`` rows of a binary COPY that fill ``data``. The memory is not used again."""
+
+    data: np.ndarray
+    count: int
+
+
+def copied_rows(pgconn: Any, size_bytes: int, stopping: Callable[[], bool]) -> Iterator[Rows]:
+    """Reads a binary COPY TO STDOUT that ``pgconn`` (a ``psycopg.pq.PGconn``) has begun, to its end.
+
+    Each yield holds about ``size_bytes``, or one row that is larger. ``stopping`` is asked a few times a second while
+    nothing comes: once it is true the iteration ends, and the caller cancels the statement. Raises
+    ``SystemUnavailable`` if the connection or the statement fails, ``DecodeFailed`` for what is no COPY.
+    """
+    take = _taker(pgconn)
+    header, left = True, b""
+    outcome = _MORE
+    while outcome >= 0:
+        memory = np.empty(max(size_bytes, len(left)), np.uint8)
+        at, rows = len(left), 1 if left else 0
+        memory[:at] = np.frombuffer(left, np.uint8)
+        left, outcome = b"", _LATER
+        while outcome == _LATER:
+            outcome, at, more, left = take(memory, at)
+            rows += more
+            if outcome == _LATER and stopping():
+                return
+        start = _after_header(memory[:at]) if header and rows else 0
+        header = header and not rows
+        end = at
+        if outcome == _END and rows and bytes(memory[at - 2 : at]) == TRAILER:
+            end, rows = at - 2, rows - 1
+        if rows:
+            yield Rows(memory[start:end], rows)
+    _check_end(pgconn, outcome)
+
+
+def _after_header(memory: np.ndarray) -> int:
+    """Where the first row begins; it comes in one message with what stands before it."""
+    if bytes(memory[: len(SIGNATURE)]) != SIGNATURE:
+        raise DecodeFailed("what PostgreSQL sends is no binary COPY")
+    return _HEADER_BYTES + int.from_bytes(bytes(memory[_HEADER_BYTES - 4 : _HEADER_BYTES]), "big")
+
+
+def _check_end(pgconn: Any, outcome: int) -> None:
+    from psycopg.pq import ExecStatus
+
+    if outcome == _BROKEN:
+        text = pgconn.error_message.decode("utf-8", "replace").strip()
+        raise SystemUnavailable(f"the connection to PostgreSQL broke in the middle of a COPY: {text}")
+    while (result := pgconn.get_result()) is not None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            text = result.error_message.decode("utf-8", "replace").strip()
+            raise SystemUnavailable(f"PostgreSQL ended the COPY: {text}")
+
+
+def _taker(pgconn: Any) -> Callable[[np.ndarray, int], tuple[int, int, int, bytes]]:
+    functions = None if feed is None else _libpq()
+
+    def by_kernel(memory: np.ndarray, at: int) -> tuple[int, int, int, bytes]:
+        outcome, at, rows, left = feed(pgconn.pgconn_ptr, functions, pgconn.socket, memory, at, _WAIT_MS)
+        return outcome, at, rows, left or b""
+
+    def one_by_one(memory: np.ndarray, at: int) -> tuple[int, int, int, bytes]:
+        rows = 0
+        while True:
+            size, row = pgconn.get_copy_data(1)
+            if size < 0:
+                return size, at, rows, b""
+            if size == 0:
+                if not select.select([pgconn.socket], [], [], _WAIT_MS / 1000)[0]:
+                    return _LATER, at, rows, b""
+                if not _consumed(pgconn):
+                    return _BROKEN, at, rows, b""
+                continue
+            if size > len(memory) - at:
+                return _MORE, at, rows, bytes(row)
+            memory[at : at + size] = np.frombuffer(row, np.uint8)
+            at += size
+            rows += 1
+
+    return by_kernel if functions else one_by_one
+
+
+def _consumed(pgconn: Any) -> bool:
+    from psycopg import OperationalError
+
+    try:
+        pgconn.consume_input()
+    except OperationalError:
+        return False
+    return True
+
+
+@cache
+def _libpq() -> tuple[int, ...] | None:
+    """The addresses of the functions in the library that psycopg uses, if it can be told which that is."""
+    import psycopg.pq
+
+    if psycopg.pq.__impl__ != "binary":
+        return None
+    import psycopg_binary
+
+    package = Path(psycopg_binary.__file__).parent
+    for path in [*package.parent.glob("psycopg_binary.libs/libpq-*"), *package.glob(".dylibs/libpq.*")]:
+        library = ctypes.CDLL(str(path))
+        return tuple(ctypes.cast(library[name], ctypes.c_void_p).value or 0 for name in _FUNCTIONS)
+    return None

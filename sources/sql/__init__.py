@@ -1,0 +1,1 @@
+"""The source ``sql``: tables and queries of a database."""

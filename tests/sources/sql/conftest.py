@@ -1,0 +1,27 @@
+"""One PostgreSQL server and database for all tests of the folder; each begins with an empty schema ``public``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from servers.postgres import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _database(postgres: PostgresServer) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def url(postgres: PostgresServer, _database: str) -> str:
+    own = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    schemas = [name for (name,) in postgres.execute(own, url=_database)]
+    postgres.execute(*(f"DROP SCHEMA {name} CASCADE" for name in schemas), "CREATE SCHEMA public", url=_database)
+    return _database
