@@ -33,11 +33,13 @@ class Problem:
 
 
 class PipelineInvalid(ConfigError):
-    """A pipeline file with ``problems``, in the order of their lines."""
+    """A pipeline file with ``problems``, one or more, in the order of their lines; the facts are the first one's."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.line, problem.column))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        first = self.problems[0]
+        text = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(text, path=first.path, line=first.line, column=first.column)
 
 
 class Problems:

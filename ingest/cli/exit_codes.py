@@ -36,8 +36,10 @@ def exit_code(error: IngestError) -> int:
 @contextmanager
 def named_on_command_line() -> Iterator[None]:
     """What is named inside stands on the command line: a name that is wrong, missing or taken is a mistake there,
-    not in a file, nor a failure."""
+    not a failure. One that has a line stands in a file that is named there, and stays what it is."""
     try:
         yield
     except _NAMED_WRONGLY as error:
+        if "line" in error.facts:
+            raise
         raise UsageError(error.message, hint=error.hint, **error.facts) from error

@@ -6,7 +6,7 @@ import queue
 import ssl
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,15 +59,26 @@ class HttpClient:
         self._pool = urllib3.PoolManager(retries=False, ssl_context=tls)
         self._requests: queue.SimpleQueue[tuple[Request, Future[Answer]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._begun_ms = 0
 
     def begin(self, request: Request) -> Future[Answer]:
-        """The future fails with ``SystemUnavailable`` where there is no whole answer in time."""
+        """One at a time. The future fails with ``SystemUnavailable`` where there is no whole answer in time."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="http client", daemon=True)
             self._thread.start()
+        self._begun_ms = self._clock.monotonic_ms()
         done: Future[Answer] = Future()
         self._requests.put((request, done))
         return done
+
+    def answer(self, asked: Future[Answer], wait_ms: int) -> Answer | None:
+        """What ``begin`` promised; None if it is not there within ``wait_ms``. A server that drips headers keeps the
+        thread busy, but nobody else: it is given up a little after its time."""
+        if not wait([asked], wait_ms / 1000).done:
+            if self._clock.monotonic_ms() - self._begun_ms > 2 * self._timeout_ms:
+                raise SystemUnavailable(f"no whole answer came within {2 * self._timeout_ms} ms")
+            return None
+        return asked.result()
 
     def close(self) -> None:
         """Whatever is on its way is given up; its thread ends by itself."""
@@ -111,7 +122,7 @@ class HttpClient:
     def _read(self, response: urllib3.BaseHTTPResponse, begun_ms: int, place: str) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        while chunk := response.read(_READ_BYTES, decode_content=True):
+        while chunk := response.read1(_READ_BYTES, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
             if size > self._most_bytes:

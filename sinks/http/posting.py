@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Final
 from urllib.parse import quote
 
@@ -87,13 +87,13 @@ class Posting:
     def _sent(self, asked: Future[Answer]) -> Answer:
         """Waits for the answer, but not for long once the pipeline is to stop."""
         stop_by_ms: int | None = None
-        while not wait([asked], _LOOK_MS / 1000).done:
+        while (answer := self._client.answer(asked, _LOOK_MS)) is None:
             now_ms = self._clock.monotonic_ms()
             if self._context.stopping.is_set() and stop_by_ms is None:
                 stop_by_ms = now_ms + _GRACE_MS
             if stop_by_ms is not None and now_ms > stop_by_ms:
                 raise SystemUnavailable("the receiver does not answer, and the pipeline is to stop")
-        return asked.result()
+        return answer
 
     def _request(self, batch: Batch, body: bytes) -> Request:
         settings, place = self._settings, batch.place

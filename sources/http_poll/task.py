@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 
 from ingest.connectors import EndOfInput, Origin, Polled, Position, Records, SourceContext, SourceTask
 from ingest.errors import ConnectorError, SystemUnavailable
@@ -97,11 +97,11 @@ class HttpPollTask(SourceTask):
         self._visited.add(here)
 
     def _answered(self, asked: Future[Answer]) -> Polled | None:
-        wait([asked], _WAIT_MS / 1000)
-        if not asked.done():
+        assert self._client is not None, "the task is not open"
+        answer = self._client.answer(asked, _WAIT_MS)
+        if answer is None:
             return None
         self._asked = None
-        answer = asked.result()
         if answer.status in BUSY:
             self._leave_alone(answer)
             return None

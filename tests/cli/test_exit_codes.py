@@ -45,6 +45,9 @@ DONE = [
     "connectors reference",
     "check data",
     "check lake",
+    "compact lake",
+    "compact pipeline.yaml",
+    "compact pipeline.yaml --plan",
     "schema",
     "completion bash",
     "init made",
@@ -100,6 +103,9 @@ USAGE = {
     "a time that is none": "consume events --from tomorrow --data data",
     "a lake table to query that is not there": "sql \"SELECT * FROM 'nowhere'\"",
     "a lake table to check that is not there": "check nowhere",
+    "a lake table to compact that is not there": "compact nowhere",
+    "a size that is none": "compact lake --below huge",
+    "a URL to compact that cannot be": "compact nosuch://x",
     "a URL to query that cannot be": "sql \"SELECT * FROM 'nosuch://x'\"",
     "a URL to check that cannot be": "check nosuch://x",
     "a storage option that is none": "check lake --option fast",
@@ -203,6 +209,11 @@ def test_a_mistake_on_the_command_line_exits_2_and_changes_nothing(
 @pytest.mark.parametrize("command", ON_FILES)
 def test_a_pipeline_file_that_is_wrong_exits_78(command: str, fault: str, original: None) -> None:
     assert code_of(command.format(CONFIG[fault])) == 78
+
+
+@pytest.mark.parametrize("command", ["compact broken.yaml"])
+def test_a_mistake_in_a_file_that_may_stand_for_a_table_exits_78(command: str, original: None) -> None:
+    assert code_of(command) == 78
 
 
 def test_every_command_stands_in_these_tables() -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lake import delivery, sink_context
 from pydantic import ValidationError
 from web_server import Asked, Reply, WebServer
 
-from ingest.connectors import Commit, SinkTask, TopicPartition
+from ingest.connectors import Commit, DeadLetter, SinkTask, TopicPartition
 from ingest.connectors.testing import SinkContract
 from ingest.errors import ConnectorError, RecordRefused, SystemUnavailable
 from ingest.sinks.http.connector import HttpSink, HttpSinkSettings
@@ -149,6 +150,18 @@ def test_only_full_batches_are_due_before_their_time() -> None:
         assert flushed(task).offsets == {PLACE: 8}
         assert [asked.headers["ingest-offsets"] for asked in receiver.asked] == ["0-2", "3-5", "6-7"]
         assert task.next_flush_ms() is None
+        task.close()
+
+
+def test_dead_letters_wait_for_the_commit_that_covers_them() -> None:
+    letters = [DeadLetter("events", 0, offset, 0, "parse", "ParseFailed", "no") for offset in (1, 6)]
+    with Receiver() as receiver:
+        task = receiver.task(batch={"rows": 4})
+        task.put(replace(delivery(0, rows(0, 6)), end=7, dead=letters))
+        first = flushed(task, force=False)
+        assert (first.offsets, first.dead) == ({PLACE: 4}, (letters[0],))
+        last = flushed(task)
+        assert (last.offsets, last.dead) == ({PLACE: 7}, (letters[1],))
         task.close()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ import pytest
 from pydantic import ValidationError
 from web_server import Asked, Reply, WebServer
 
+from ingest.clock import SystemClock
 from ingest.connectors import EndOfInput, Position, SourceContext
 from ingest.environment import Environment
 from ingest.errors import ConnectorError, SystemUnavailable
+from ingest.http_client.client import HttpClient, Request
 from ingest.sources.http_poll.connector import HttpPollSettings, HttpPollSource
 from ingest.sources.http_poll.json_records import NotThere, records_at
 
@@ -143,6 +147,20 @@ def test_a_list_that_grows_within_its_last_page_is_read_on() -> None:
         assert polling.asked[-1].query == {"page": "3", "per_page": "2"}
 
 
+def test_the_tag_of_one_page_is_not_asked_for_at_another() -> None:
+    rows = [1]
+
+    def answer(asked: Asked) -> Reply:
+        begin = (int(asked.query["page"]) - 1) * 2
+        known = "if-none-match" in asked.headers and len(rows[begin:]) < 2
+        return Reply(status=304) if known else body(rows[begin : begin + 2], ETag='"one for all"')
+
+    with Polling(answer, pages={"type": "page", "size": 2}) as polling:
+        assert polling.round() == ["1"]
+        rows += [2, 3]
+        assert polling.round() == ["2", "3"]
+
+
 # -- since
 
 
@@ -222,6 +240,35 @@ def test_no_server_and_no_answer_in_time_are_retriable() -> None:
         with pytest.raises(SystemUnavailable, match="in time"):
             polling.round()
         released.set()
+
+
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n[", b"HTTP/1.1 200 OK\r\nX-Long: "]
+)
+def test_an_answer_that_drips_is_given_up(begin: bytes) -> None:
+    """Each byte comes in time, and the whole never does."""
+    over = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        made, _ = listening.accept()
+        with made, suppress(OSError):
+            made.recv(65_536)
+            made.sendall(begin)
+            while not over.wait(0.05):
+                made.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        client = HttpClient(url, SystemClock(), timeout_ms=400, most_bytes=1 << 20)
+        asked = client.begin(Request("GET", url, {}))
+        with pytest.raises(SystemUnavailable, match=r"did not end|no whole answer"):
+            while client.answer(asked, 100) is None:
+                pass
+        over.set()
+        thread.join(5)
+        client.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 301])
