@@ -103,7 +103,10 @@ class _Lines:
             yield [rest.removesuffix(b"\r")]
 
     def _read(self, woken: int) -> bytes:
-        select.select([self._descriptor, woken], [], [])
+        ready = select.poll()  # not select(): it takes no descriptor above 1023
+        for descriptor in (self._descriptor, woken):
+            ready.register(descriptor, select.POLLIN)
+        ready.poll()
         return b"" if self._ended else os.read(self._descriptor, CHUNK_BYTES)
 
 
