@@ -61,6 +61,9 @@ class Runner:
                         self._stop_all()
                     thread.join(_TICK_S)
                     tick()
+            if self._until_caught_up and all(outcome.exit_code == 0 for outcome in outcomes):
+                for hub in hubs.values():
+                    hub.tidy()
             return outcomes
 
     def stop(self) -> None:

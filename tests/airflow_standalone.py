@@ -121,9 +121,10 @@ class Standalone:
             found = look()
             if found:
                 return found
-            assert self._process.poll() is None, f"Airflow has ended:\n{self._tail()}"
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}:\n{self._tail()}"
-            time.sleep(0.2)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(0.2)  # it tells nobody what it does: all that one can wait for is its end
+                raise AssertionError(f"Airflow has ended with {code}:\n{self._tail()}")
 
     def _is_up(self) -> bool:
         try:

@@ -7,7 +7,7 @@ Every byte is looked at: what is found is JSON by RFC 8259 to its end, UTF-8 inc
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from ingest.formats._json_scan cimport care_of, leading_bytes, sequence_size
+from ingest.formats._json_scan cimport care_of, four_digits, leading_bytes, sequence_size
 
 cdef enum:
     MOST_DEPTH = 1024
@@ -304,21 +304,3 @@ cdef inline int escape_size(const uint8_t* at, const uint8_t* end) noexcept nogi
         return 0
     low = four_digits(at + 8, end)
     return 12 if low >= 0 and (low & 0xFC00) == 0xDC00 else 0
-
-
-cdef inline int four_digits(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """Four hexadecimal digits, or -1."""
-    cdef int position
-    cdef int value = 0
-    cdef uint8_t byte
-    if end - at < 4:
-        return -1
-    for position in range(4):
-        byte = at[position]
-        if 48 <= byte <= 57:
-            value = value * 16 + byte - 48
-        elif 97 <= (byte | 32) <= 102:
-            value = value * 16 + (byte | 32) - 87
-        else:
-            return -1
-    return value

@@ -52,3 +52,21 @@ cdef inline int sequence_size(const uint8_t* at, const uint8_t* stop) noexcept n
     if (first == 0xF0 and at[1] < 0x90) or (first == 0xF4 and at[1] > 0x8F):
         return 0
     return 4
+
+
+cdef inline int64_t four_digits(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Four hexadecimal digits, or -1."""
+    cdef int position
+    cdef int64_t value = 0
+    cdef uint8_t byte
+    if end - at < 4:
+        return -1
+    for position in range(4):
+        byte = at[position]
+        if 48 <= byte <= 57:
+            value = value * 16 + byte - 48
+        elif 97 <= (byte | 32) <= 102:
+            value = value * 16 + (byte | 32) - 87
+        else:
+            return -1
+    return value

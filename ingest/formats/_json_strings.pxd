@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from ingest.formats._json_cursor cimport Reader
-from ingest.formats._json_scan cimport care_of, leading_bytes, sequence_size
+from ingest.formats._json_scan cimport care_of, four_digits, leading_bytes, sequence_size
 
 
 cdef inline bint copy_string(Reader* reader, uint8_t* start, int64_t* size) noexcept nogil:
@@ -91,24 +91,6 @@ cdef inline uint8_t plain_of(uint8_t letter) noexcept nogil:
     if letter == 98:
         return 8
     return 12 if letter == 102 else 0
-
-
-cdef inline int64_t four_digits(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """Four hexadecimal digits, or -1."""
-    cdef int position
-    cdef int64_t value = 0
-    cdef uint8_t byte
-    if end - at < 4:
-        return -1
-    for position in range(4):
-        byte = at[position]
-        if 48 <= byte <= 57:
-            value = value * 16 + byte - 48
-        elif 97 <= (byte | 32) <= 102:
-            value = value * 16 + (byte | 32) - 87
-        else:
-            return -1
-    return value
 
 
 cdef inline uint8_t* put_point(uint8_t* to, uint32_t point) noexcept nogil:

@@ -15,6 +15,7 @@ import crc32c
 
 from ingest.errors import OutputDamaged
 from ingest.sinks.lake.manifest import StoredFile
+from ingest.sinks.lake.names import is_data, is_temporary_of, ledger_folder
 
 
 class Draft(ABC):
@@ -147,6 +148,25 @@ class Store(ABC):
     @abstractmethod
     def filesystem(self) -> tuple[Any, str]:
         """For readers: a file system that pyarrow takes, and the root's path in it."""
+
+
+class WalkedStore(Store):
+    """A store that can list its files, temporaries among them, which differ by name from what is visible."""
+
+    @abstractmethod
+    def _walk(self) -> Iterator[str]:
+        """The paths of all files but manifests, in any order."""
+
+    def data_files(self) -> Iterator[str]:
+        return (path for path in self._walk() if is_data(path))
+
+    def strays(self, owner: str) -> list[Any]:
+        found = [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]
+        folder = ledger_folder(owner)
+        return found + [f"{folder}/{name}" for name in self.names(folder) if name.endswith(".tmp")]
+
+    def remove_strays(self, strays: Sequence[Any]) -> None:
+        self.remove(strays)
 
 
 def is_published(store: Store, file: StoredFile) -> bool:

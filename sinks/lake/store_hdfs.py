@@ -14,8 +14,8 @@ from typing import Any
 from ingest.errors import IngestError, SystemUnavailable
 from ingest.sinks.lake.hdfs_client import CLOSING, HdfsClient, HdfsFile
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_temporary_of, ledger_folder, temporary_name
-from ingest.sinks.lake.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.names import LEDGERS, hidden_path, temporary_name
+from ingest.sinks.lake.store import Draft, WalkedStore, is_published, missing
 
 
 class HdfsDraft(Draft):
@@ -40,7 +40,7 @@ class HdfsDraft(Draft):
         self._store.forget(self._temporary)
 
 
-class HdfsStore(Store):
+class HdfsStore(WalkedStore):
     """``root`` is the table's absolute path at ``client``."""
 
     def __init__(self, client: HdfsClient, root: str) -> None:
@@ -139,18 +139,6 @@ class HdfsStore(Store):
 
     def size_bytes(self, path: str) -> int | None:
         return self._client.size_bytes(self._full(path))
-
-    def data_files(self) -> Iterator[str]:
-        return (path for path in self._walk() if is_data(path))
-
-    def strays(self, owner: str) -> list[Any]:
-        found = [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]
-        folder = ledger_folder(owner)
-        return found + [f"{folder}/{name}" for name in self.names(folder) if name.endswith(".tmp")]
-
-    def remove_strays(self, strays: Sequence[Any]) -> None:
-        """One that a killed writer had open goes with its lease."""
-        self.remove(strays)
 
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import FSSpecHandler, PyFileSystem

@@ -17,8 +17,8 @@ from ingest.disk import Disk
 from ingest.errors import ConfigError
 from ingest.log.storage_failure import storage
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_temporary_of, ledger_folder, temporary_name
-from ingest.sinks.lake.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.names import LEDGERS, hidden_path, temporary_name
+from ingest.sinks.lake.store import Draft, WalkedStore, is_published, missing
 
 _NO_LINKS = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 
@@ -56,7 +56,7 @@ class LocalDraft(Draft):
             os.close(fd)
 
 
-class LocalStore(Store):
+class LocalStore(WalkedStore):
     """``root`` need not exist yet; of the folders above it those below ``base_folder`` may be its own.
     ``single_writer`` lets a file system without hard links do."""
 
@@ -152,17 +152,6 @@ class LocalStore(Store):
                 return self._full(path).stat().st_size
             except FileNotFoundError:
                 return None
-
-    def data_files(self) -> Iterator[str]:
-        return (path for path in self._walk() if is_data(path))
-
-    def strays(self, owner: str) -> list[Any]:
-        found = [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]
-        folder = ledger_folder(owner)
-        return found + [f"{folder}/{name}" for name in self.names(folder) if name.endswith(".tmp")]
-
-    def remove_strays(self, strays: Sequence[Any]) -> None:
-        self.remove(strays)
 
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import LocalFileSystem

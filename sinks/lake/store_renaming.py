@@ -13,8 +13,8 @@ from typing import Any
 
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.lake.manifest import StoredFile
-from ingest.sinks.lake.names import LEDGERS, hidden_path, is_data, is_temporary_of, temporary_name
-from ingest.sinks.lake.store import Draft, Store, is_published, missing
+from ingest.sinks.lake.names import LEDGERS, hidden_path, temporary_name
+from ingest.sinks.lake.store import Draft, WalkedStore, is_published, missing
 
 _ONE_AT_A_TIME = threading.Lock()
 """``memory://`` is shared by the threads of a process; look and write is one step there."""
@@ -74,7 +74,7 @@ class RenamingDraft(Draft):
         self._filesystem.rm_file(self._full_path)
 
 
-class RenamingStore(Store):
+class RenamingStore(WalkedStore):
     """``root`` is the table's path in ``filesystem``."""
 
     def __init__(self, filesystem: Any, root: str, scheme: str) -> None:
@@ -161,15 +161,6 @@ class RenamingStore(Store):
                 return int(self._filesystem.size(self._full(path)))
             except FileNotFoundError:
                 return None
-
-    def data_files(self) -> Iterator[str]:
-        return (path for path in self._walk() if is_data(path))
-
-    def strays(self, owner: str) -> list[Any]:
-        return [path for path in self._walk() if is_temporary_of(owner, path.rpartition("/")[2])]
-
-    def remove_strays(self, strays: Sequence[Any]) -> None:
-        self.remove(strays)
 
     def filesystem(self) -> tuple[Any, str]:
         from pyarrow.fs import FSSpecHandler, PyFileSystem

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest.errors import DecodeFailed, SystemUnavailable
 from ingest.formats.copy_rows import SIGNATURE, TRAILER
+from ingest.sources.postgres.failures import said
 
 try:
     if os.environ.get("INGEST_PURE"):
@@ -37,12 +38,13 @@ class Rows:
     count: int
 
 
-def copied_rows(pgconn: Any, size_bytes: int, stopping: Callable[[], bool]) -> Iterator[Rows]:
+def copied_rows(pgconn: Any, size_bytes: int, stopping: Callable[[], bool], url: str) -> Iterator[Rows]:
     """Reads a binary COPY TO STDOUT that ``pgconn`` (a ``psycopg.pq.PGconn``) has begun, to its end.
 
     Each yield holds about ``size_bytes``, or one row that is larger. ``stopping`` is asked a few times a second while
     nothing comes: once it is true the iteration ends, and the caller cancels the statement. Raises
-    ``SystemUnavailable`` if the connection or the statement fails, ``DecodeFailed`` for what is no COPY.
+    ``SystemUnavailable`` if the connection fails, what ``said`` makes of the server's words (with ``url``) if the
+    statement does, ``DecodeFailed`` for what is no COPY.
     """
     take = _taker(pgconn)
     header, left = True, b""
@@ -64,7 +66,7 @@ def copied_rows(pgconn: Any, size_bytes: int, stopping: Callable[[], bool]) -> I
             end, rows = at - 2, rows - 1
         if rows:
             yield Rows(memory[start:end], rows)
-    _check_end(pgconn, outcome)
+    _check_end(pgconn, outcome, url)
 
 
 def _after_header(memory: np.ndarray) -> int:
@@ -74,8 +76,8 @@ def _after_header(memory: np.ndarray) -> int:
     return _HEADER_BYTES + int.from_bytes(bytes(memory[_HEADER_BYTES - 4 : _HEADER_BYTES]), "big")
 
 
-def _check_end(pgconn: Any, outcome: int) -> None:
-    from psycopg.pq import ExecStatus
+def _check_end(pgconn: Any, outcome: int, url: str) -> None:
+    from psycopg.pq import DiagnosticField, ExecStatus
 
     if outcome == _BROKEN:
         text = pgconn.error_message.decode("utf-8", "replace").strip()
@@ -83,7 +85,7 @@ def _check_end(pgconn: Any, outcome: int) -> None:
     while (result := pgconn.get_result()) is not None:
         if result.status == ExecStatus.FATAL_ERROR:
             text = result.error_message.decode("utf-8", "replace").strip()
-            raise SystemUnavailable(f"PostgreSQL ended the COPY: {text}")
+            raise said(text, (result.error_field(DiagnosticField.SQLSTATE) or b"").decode(), url)
 
 
 def _taker(pgconn: Any) -> Callable[[np.ndarray, int], tuple[int, int, int, bytes]]:

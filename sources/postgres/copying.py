@@ -50,7 +50,7 @@ class Copying:
         if not self._begin(split):
             return
         decoder = CopyDecoder([column.copied for column in split.columns])
-        for rows in copied_rows(self._pgconn, self._part_bytes, self._stopping):
+        for rows in copied_rows(self._pgconn, self._part_bytes, self._stopping, self._url):
             batch, refused = decoder.decode(rows.data, rows.count)
             batch, refused = _cast(batch, refused, split.columns)
             yield part_of(split.table, batch, refused), batch.nbytes

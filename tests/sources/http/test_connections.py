@@ -105,9 +105,11 @@ def test_half_a_request_is_answered_when_its_time_is_over(posting):
 def test_bodies_that_come_slowly_give_way_to_others(posting):
     web = posting(limits={"receiving": 20_000, "body": 15_000})
     slow = [web.socket() for _ in range(3)]
-    for connection in slow:
+    server = web.source._listening._server
+    for number, connection in enumerate(slow):
+        # in this order: the third is one too many, and the first gives way
+        assert _eventually(lambda so_far=number * 9_000: server._receiving_bytes == so_far)
         connection.sendall(HEAD + b"Content-Length: 10000\r\n\r\n" + b" " * 9_000)
-        time.sleep(0.05)
     assert status(slow[0].recv(65536)) == 503
     assert web.post("[" + "{}," * 2000 + "{}]").json["count"] == 2001
     slow[2].sendall(b" " * 998 + b"{}")
@@ -193,7 +195,6 @@ def test_a_clean_stop_finishes_what_was_accepted(posting):
         half.sendall(EVENT[:-3])
         assert _eventually(lambda: web.source._listening._server._inbox.waiting_bytes == 14)
         web.worker.stop()
-        time.sleep(0.3)
         held.go_on.set()
         web.thread.join(20)
         assert status(read_answer(half)) == 503

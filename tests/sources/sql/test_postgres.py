@@ -247,6 +247,13 @@ def test_a_connection_that_is_cut_in_the_middle_is_tried_again(url: str, tmp_pat
         imported(tmp_path, url=url, tables=["t"], splits=1, batch_bytes=65536, after_part=cut_once)
 
 
+def test_a_row_that_the_server_cannot_compute_does_not_pass_by_itself(url: str, tmp_path: Path) -> None:
+    run(url, "CREATE VIEW broken AS SELECT n, 1 / (40000 - n) AS part FROM generate_series(1, 50000) n")
+    with pytest.raises(ConnectorError, match="division by zero") as caught:
+        imported(tmp_path, url=url, tables=["broken"])
+    assert not isinstance(caught.value, SystemUnavailable)
+
+
 def test_a_stop_ends_the_statements_on_the_server(url: str, tmp_path: Path) -> None:
     run(url, "CREATE VIEW slow AS SELECT n, pg_sleep(n) IS NULL AS slept FROM generate_series(0, 100) n")
     task = SqlSource(SqlSettings(url=url, tables=["slow"])).tasks(1)[0]

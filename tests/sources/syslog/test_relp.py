@@ -153,6 +153,9 @@ def test_frames_are_found_however_they_are_cut(sent: list[bytes], cuts: list[int
 
 @given(st.binary(max_size=300))
 def test_no_bytes_break_it(stream: bytes) -> None:
-    made, _ = connection()
+    made, inbox = connection()
     with suppress(FramingLost):
         made.receive(OPEN + stream)
+    messages = [message for arrival in inbox.take(1 << 30) for message in arrival.messages]
+    assert all(message in stream for message in messages)
+    assert sum(map(len, messages)) <= len(stream)
