@@ -113,7 +113,9 @@ class PostgresReader(TableReader):
         except IngestError as error:
             self._queue.put(error)
         except Exception as error:
-            self._queue.put(ConnectorError(f"reading PostgreSQL failed: {error}"))
+            failed = ConnectorError(f"reading PostgreSQL failed: {error!r}")
+            failed.__cause__ = error
+            self._queue.put(failed)
         finally:
             if connection is not None:
                 _end(connection, stopped=self._queue.closed)
