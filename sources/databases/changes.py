@@ -1,12 +1,13 @@
 """Changes of a table as columns, and the envelope in which they travel.
 
-The envelope is Debezium's: ``before``, ``after``, ``source``, ``op``, ``ts_ms``, ``transaction``; ``op`` is ``c`` (insert),
-``u``, ``d``, ``r`` (read by a snapshot) or ``t`` (truncate). A delete is followed by a tombstone, and an update of the key
-is a delete, its tombstone and an insert, so that a topic that is compacted by key ends as the table does.
+The envelope is Debezium's: ``before``, ``after``, ``source``, ``op``, ``ts_ms``, ``transaction``; ``op`` is ``c`` (an
+insert), ``u``, ``d``, ``r`` (read by a snapshot) or ``t`` (truncate). A delete is followed by a tombstone, and an update
+of the key is a delete, its tombstone and an insert, so that a topic that is compacted by key ends as the table does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,9 +52,9 @@ class Changes:
 def records_of(
     changes: Changes, *, source: str, topic: str, envelope: Envelope = "debezium", tombstones: bool = True
 ) -> Records:
-    """The records of these changes: ``source`` is its name in the pipeline, ``topic`` may hold ``{schema}`` and ``{table}``.
+    """The records of these changes. ``source`` is the source's name; ``topic`` may hold ``{schema}`` and ``{table}``.
 
-    ``flat`` gives the row itself (of a delete, what was known of it), with ``__op``, ``__deleted``, ``__source`` and ``__ts_ms``.
+    ``flat`` gives the row itself (of a delete, what was known of it) with ``__op``, ``__deleted``, ``__source``, ``__ts_ms``.
     """
     keys = _keys_of(changes)
     rows, parts = _laid_out(changes, keys, tombstones)
@@ -85,7 +86,7 @@ def _keys_of(changes: Changes) -> _Keys | None:
     return _Keys(old, new, pc.and_(update, differs).to_numpy(zero_copy_only=False))
 
 
-def _key(row: pa.StructArray, names: list[str] | tuple[str, ...]) -> pa.Array:
+def _key(row: pa.StructArray, names: Sequence[str]) -> pa.Array:
     """JSON of the key's columns; null where there is no row."""
     kind = pa.struct([row.type.field(name) for name in names])
     columns = [pc.struct_field(row, name) for name in names]

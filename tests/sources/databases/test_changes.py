@@ -12,6 +12,7 @@ from ingest.sources.databases.changes import TRANSACTION, Changes, records_of
 from ingest.sources.databases.tables import ColumnInfo, TableInfo
 
 ROW = pa.struct([("id", pa.int64()), ("name", pa.string())])
+NAMES = ("id", "name")
 SOURCE = pa.struct([("table", pa.string()), ("lsn", pa.int64())])
 
 
@@ -22,7 +23,9 @@ def table(*key: str) -> TableInfo:
 
 def changes(*rows: tuple[str, Any, Any], key: tuple[str, ...] = ("id",), transaction: bool = False) -> Changes:
     def side(place: int) -> pa.StructArray:
-        return pa.array([None if row[place] is None else dict(zip(("id", "name"), row[place])) for row in rows], ROW)
+        return pa.array(
+            [None if row[place] is None else dict(zip(NAMES, row[place], strict=True)) for row in rows], ROW
+        )
 
     return Changes(
         table(*key),
@@ -101,7 +104,8 @@ def test_a_truncate_has_neither_key_nor_rows() -> None:
 
 def test_a_key_of_several_columns_is_named_in_the_order_of_the_key() -> None:
     records = records_of(changes(("c", None, (1, "Ann")), key=("name", "id")), source="in", topic="t")
-    assert records.key is not None and records.key.to_pylist() == [b'{"name":"Ann","id":1}']
+    assert records.key is not None
+    assert records.key.to_pylist() == [b'{"name":"Ann","id":1}']
 
 
 def test_the_transaction_and_the_source_travel_with_each_part() -> None:
