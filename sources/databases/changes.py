@@ -1,8 +1,8 @@
 """Changes of a table as columns, and the envelope in which they travel.
 
 The envelope is Debezium's: ``before``, ``after``, ``source``, ``op``, ``ts_ms``, ``transaction``; ``op`` is ``c`` (an
-insert), ``u``, ``d``, ``r`` (read by a snapshot) or ``t`` (truncate). A delete is followed by a tombstone, and an update
-of the key is a delete, its tombstone and an insert, so that a topic that is compacted by key ends as the table does.
+insert), ``u``, ``d``, ``r`` (read by a snapshot) or ``t`` (truncate). A delete is followed by a tombstone; an update of
+the key is a delete, its tombstone and an insert, so that a topic that is compacted by key ends as the table does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def records_of(
 ) -> Records:
     """The records of these changes. ``source`` is the source's name; ``topic`` may hold ``{schema}`` and ``{table}``.
 
-    ``flat`` gives the row itself (of a delete, what was known of it) with ``__op``, ``__deleted``, ``__source``, ``__ts_ms``.
+    ``flat`` gives the row (of a delete, what was known of it) with ``__op``, ``__deleted``, ``__source``, ``__ts_ms``.
     """
     keys = _keys_of(changes)
     rows, parts = _laid_out(changes, keys, tombstones)
