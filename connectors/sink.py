@@ -16,7 +16,8 @@ The life of a sink, as its author sees it:
 6. The runtime then appends the commit's dead letters to their topic in one hub transaction that carries
    the commit's number, and reports the group's offsets. If a crash comes between, ``open`` names that
    commit's dead letters again, and the runtime appends them unless the hub has the number.
-7. ``task.close()``, always. What was put but not flushed is forgotten: it will be put again.
+7. ``task.finish()`` once all that the hub held is committed, if the run is one that ends; never on a stop.
+8. ``task.close()``, always. What was put but not flushed is forgotten: it will be put again.
 
 A failure that is ``Retriable`` reopens the task after a pause; any other stops it.
 """
@@ -65,7 +66,8 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What a flush made durable: ``number`` counts this sink's commits from 1 without gaps; ``offsets``
-    are the next offsets of all partitions; ``dead`` what this commit dead-letters; the rest is told to users
+    are the next offsets of all partitions; ``dead`` what this commit dead-letters; ``filtered`` counts the rows that
+    the sink itself left out, as there is nothing to write in them (tombstones); the rest is told to users
     (``paths``: the files, relative to the target, if it is one of files)."""
 
     number: int
@@ -75,6 +77,7 @@ class Commit:
     files: int = 0
     size_bytes: int = 0
     paths: Sequence[str] = ()
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,11 @@ class SinkTask(ABC):
     def next_flush_ms(self) -> int | None:
         """How many milliseconds from now ``flush`` wants to be called at the latest; None: not needed."""
         return None
+
+    def finish(self) -> None:
+        """All that this run was to write is committed: what waits for that (a table that is to be replaced) is done
+        now. It may be called again after a crash, with nothing left to do."""
+        return
 
     @abstractmethod
     def close(self) -> None:

@@ -59,8 +59,8 @@ class SinkAccount:
             Settled(
                 records=rows + filtered + refused,
                 # The commit's dead letters are those of transforms and the sink's own.
-                written=rows - (len(commit.dead) - refused),
-                filtered=filtered,
+                written=rows - (len(commit.dead) - refused) - commit.filtered,
+                filtered=filtered + commit.filtered,
                 dead_letters=len(commit.dead),
                 size_bytes=sum(put.size_bytes for put in done),
             )

@@ -81,6 +81,8 @@ class SinkLoop:
             with ThreadPoolExecutor(1, thread_name_prefix=f"read {self._sink.name}") as ahead:
                 end = self._deliver(ahead)
             self._flush(force=True)
+            if end == "done":
+                self._task.finish()
             self._note_lag(force=True)
             return end
 

@@ -1,0 +1,77 @@
+"""Addresses of databases: ``postgresql://user:password@host:port/database``, ``mysql://...``, ``sqlite:///file``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+Kind = Literal["postgresql", "mysql", "sqlite"]
+
+_KINDS: dict[str, Kind] = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "postgresql+psycopg": "postgresql",
+    "mysql": "mysql",
+    "mysql+pymysql": "mysql",
+    "mariadb": "mysql",
+    "mariadb+pymysql": "mysql",
+    "sqlite": "sqlite",
+}
+_PASSWORD = re.compile(r"(?<=://)([^/?#]*?):([^/?#]*)@")
+_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&#]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """What a URL of a server says; ``parameters`` stand behind its question mark."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+    parameters: dict[str, str]
+
+
+def kind_of(url: str) -> Kind:
+    """Which database it names; raises ``ValueError`` for one that is not known."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("a URL is needed, such as postgresql://user@host/database or sqlite:///file.db")
+    kind = _KINDS.get(scheme.lower())
+    if kind is None:
+        raise ValueError(f"{scheme}:// is not known: postgresql://, mysql://, mariadb:// and sqlite:// are")
+    if kind == "sqlite" and len(rest) < 2:
+        raise ValueError("sqlite:/// needs the path of a file: sqlite:///relative.db, sqlite:////absolute.db")
+    return kind
+
+
+def masked(url: str) -> str:
+    """The URL without its password: for people and logs."""
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+
+
+def libpq(url: str) -> str:
+    """As libpq reads it: without the name of a driver."""
+    return "postgresql://" + url.partition("://")[2]
+
+
+def sqlite_path(url: str, base_folder: Path) -> Path:
+    """The file of ``sqlite:///file.db``; a relative one starts at ``base_folder``."""
+    return base_folder / unquote(url.partition("://")[2].partition("?")[0][1:])
+
+
+def server_address(url: str, default_port: int) -> ServerAddress:
+    """The parts of the URL of a server, without the percent signs."""
+    parts = urlsplit(url)
+    return ServerAddress(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or default_port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.lstrip("/")),
+        parameters=dict(parse_qsl(parts.query)),
+    )

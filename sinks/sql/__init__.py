@@ -1,0 +1,1 @@
+"""The sink ``sql``: tables of PostgreSQL, MariaDB, MySQL and SQLite."""

@@ -1,0 +1,166 @@
+"""SQLite as a target: one file, one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import types as t
+
+from ingest.errors import ConnectorError, SystemUnavailable
+from ingest.sinks.sql.database import Database, RowsRefused
+from ingest.sinks.sql.positions import TABLE
+from ingest.sinks.sql.sqlite_values import columns_as_stored
+from ingest.sinks.sql.statements import delete_by_key, insert_into, update_by_key, upsert_by_key
+from ingest.sinks.sql.tables import Column, Table, TableName
+
+_PATIENCE_S = 30.0
+"""How long another writer may hold the file."""
+_POSITIONS = f"""
+    CREATE TABLE IF NOT EXISTS {TABLE} (
+        pipeline TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, hub_id TEXT NOT NULL,
+        commit_number INTEGER NOT NULL, content TEXT NOT NULL, dead_letters BLOB, PRIMARY KEY (pipeline, sink))
+"""
+_FAULTS_OF_ROWS = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
+
+
+class SqliteDatabase(Database):
+    """Values have types of their own in SQLite, and a column's is a preference: see the guide for what is written."""
+
+    title = "SQLite"
+    folds_case = True
+    longest_name = 1000
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        try:
+            self._connection = sqlite3.connect(
+                self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+            )
+            self.execute("SELECT count(*) FROM sqlite_schema")
+            self.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        with self._judged() as connection:
+            return connection.execute(statement.replace("%s", "?") if parameters else statement, parameters).fetchall()
+
+    def begin(self) -> None:
+        # the lock at once: a transaction that reads first could not get it later
+        self.execute("BEGIN IMMEDIATE")
+
+    def make_positions(self) -> None:
+        self.execute(_POSITIONS)
+
+    def describe(self, name: TableName) -> Table | None:
+        rows = self.execute("SELECT name, type, pk FROM pragma_table_info(%s, %s)", [name.name, name.schema or "main"])
+        if not rows:
+            return None
+        columns = {column: Column(column, declared or "no type", _held(declared)) for column, declared, _ in rows}
+        key = [column for column, _, place in sorted(rows, key=lambda row: row[2]) if place]
+        return Table(name, columns, key)
+
+    def type_for(self, kind: pa.DataType, *, key: bool = False) -> str:
+        if t.is_boolean(kind) or (t.is_integer(kind) and not t.is_uint64(kind)):
+            return "INTEGER"
+        if t.is_floating(kind):
+            return "REAL"
+        return "BLOB" if t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind) else "TEXT"
+
+    def create(self, name: TableName, schema: pa.Schema, key: Sequence[str]) -> None:
+        columns = [f"{self.quoted(field.name)} {self.type_for(field.type)}" for field in schema]
+        if key:
+            columns.append(f"PRIMARY KEY ({', '.join(map(self.quoted, key))})")
+        self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
+
+    def add_columns(self, table: Table, fields: Sequence[pa.Field]) -> None:
+        for field in fields:
+            column = f"{self.quoted(field.name)} {self.type_for(field.type)}"
+            self.execute(f"ALTER TABLE {self.named(table.name)} ADD COLUMN {column}")
+
+    def widen(self, table: Table, name: str, kind: pa.DataType) -> bool:
+        return False
+
+    def quoted(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def insert(self, table: Table, rows: pa.RecordBatch) -> None:
+        self._each(insert_into(self, table.name, rows.schema.names), rows)
+
+    def upsert(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> None:
+        self._each(upsert_by_key(self, table.name, rows.schema.names, key), rows)
+
+    def update(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> np.ndarray:
+        missing = self._missing(table, rows.select(list(key)))
+        others = [name for name in rows.schema.names if name not in key]
+        if others:
+            self._each(update_by_key(self, table.name, others, key), rows.select([*others, *key]))
+        return missing
+
+    def delete(self, table: Table, keys: pa.RecordBatch) -> None:
+        self._each(delete_by_key(self, table.name, keys.schema.names), keys)
+
+    def _missing(self, table: Table, keys: pa.RecordBatch) -> np.ndarray:
+        where = " AND ".join(f"{self.quoted(name)} = ?" for name in keys.schema.names)
+        query = f"SELECT 1 FROM {self.named(table.name)} WHERE {where}"  # noqa: S608  quoted
+        with self._judged() as connection:
+            rows = zip(*columns_as_stored(keys), strict=True)
+            found = [connection.execute(query, row).fetchone() is not None for row in rows]
+        return np.flatnonzero(~np.array(found, bool))
+
+    def _each(self, statement: str, rows: pa.RecordBatch) -> None:
+        with self._judged() as connection:
+            connection.executemany(statement, zip(*columns_as_stored(rows), strict=True))
+
+    @contextmanager
+    def _judged(self) -> Iterator[sqlite3.Connection]:
+        if self._connection is None:
+            raise ConnectorError("the database is closed")
+        try:
+            yield self._connection
+        except _FAULTS_OF_ROWS as error:
+            raise RowsRefused(type(error).__name__, str(error)) from None
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: sqlite3.Error) -> ConnectorError:
+        text = f"SQLite at {self._path}: {error}"
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return SystemUnavailable(text, hint="another program writes to it and holds it for long")
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return SystemUnavailable(text, hint="the disk is full, or fails: make room; it is tried again")
+        return ConnectorError(text, hint=_HINTS.get(code))
+
+
+_HINTS = {
+    sqlite3.SQLITE_CANTOPEN: "the folder has to be there, and this user has to be allowed to write to it",
+    sqlite3.SQLITE_READONLY: "this user has to be allowed to write to the file and to its folder",
+    sqlite3.SQLITE_NOTADB: "that file is something else, or is encrypted",
+}
+
+
+def _held(declared: str) -> pa.DataType | None:
+    """By SQLite's rules of affinity; None where it takes what comes."""
+    name = declared.upper()
+    if "INT" in name:
+        return pa.int64()
+    if any(word in name for word in ("CHAR", "CLOB", "TEXT")):
+        return pa.string()
+    if "BLOB" in name:
+        return pa.binary()
+    return pa.float64() if any(word in name for word in ("REAL", "FLOA", "DOUB")) else None
