@@ -1,14 +1,24 @@
-"""Servers that the tests of this folder share."""
+"""Servers that the tests of this folder share, and a fresh database of each kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from servers.postgres import PostgresServer, postgres_server
+from sql_targets import ServerTarget, SqliteTarget, Target
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+    """An empty database."""
+    if request.param == "sqlite":
+        return SqliteTarget(tmp_path)
+    return ServerTarget(request.param, request.getfixturevalue(request.param))
