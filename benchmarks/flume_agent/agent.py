@@ -123,7 +123,7 @@ def _follow(folder: Path, lines: int, class_path: str) -> Passage:
         while (taken := _metric(port, "EventTakeSuccessCount")) < lines:
             if began_s is None and _metric(port, "EventPutSuccessCount"):
                 began_s, began_cpu_s = time.perf_counter(), _cpu_s(process.pid)
-            if not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # it has ended, and was not waited for
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):  # its usage is asked for below
                 sys.exit(f"Flume has ended after {taken} lines: {(folder / 'said.txt').read_text()[-3000:]}")
             time.sleep(_POLL_S)
         ended_s, ended_cpu_s = time.perf_counter(), _cpu_s(process.pid)

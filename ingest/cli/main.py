@@ -6,6 +6,7 @@ Nothing heavy is imported until a command needs it: ``--help`` answers at once.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import itertools
@@ -22,6 +23,8 @@ from ingest.cli.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, exit_code
 from ingest.cli.stopping import Stop, end_program, interrupt_on_signals
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError, UsageError
+
+_COLLECT_AFTER = 50_000
 
 COMMANDS = {
     "init": ("ingest.cli.init:init", "Make a runnable pipeline to start from."),
@@ -164,6 +167,8 @@ def _fill_closed_streams() -> None:
 
 def entry() -> None:
     """The console script."""
+    # A start makes many objects that stay, and would look through them again and again.
+    gc.set_threshold(_COLLECT_AFTER)
     interrupt_on_signals()
     _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -26,8 +26,10 @@ class Inbox:
     def put(self, accepted: Accepted) -> None:
         self.waiting_bytes += accepted.events.size
         self._items.append(accepted)
-        if not self._filled.is_set():
-            self._filled.set()
+
+    def announce(self) -> None:
+        """Wakes the thread that takes. Apart from ``put``, so that what comes in together is taken together."""
+        self._filled.set()
 
     def released(self, size: int) -> None:
         """Called by the thread that puts, once the hub has it, or never will."""
