@@ -1,0 +1,35 @@
+"""The settings that all sources of changes share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ingest.config import Settings
+from ingest.sources.databases.changes import Envelope
+
+
+class CaptureSettings(Settings):
+    """Which tables, whether their rows come first, and the form in which their changes travel."""
+
+    tables: list[str] = Field(
+        min_length=1,
+        description="Tables by name, `orders` or `sales.orders`; patterns such as `sales.*` too, which take up tables that "
+        "are made later.",
+    )
+    exclude: list[str] = Field(default_factory=list, description="Names and patterns of those that are left out.")
+    snapshot: Literal["initial", "never", "only"] = Field(
+        default="initial",
+        description="`initial`: the rows that are there when the source first starts, then every change since; `never`: "
+        "changes only; `only`: rows only. Between rows and changes nothing is missing and nothing comes twice.",
+    )
+    envelope: Envelope = Field(
+        default="debezium",
+        description="`debezium`: `before`, `after`, `source`, `op` (`c`, `u`, `d`, `r`, `t`), `ts_ms`; `flat`: the row "
+        "itself, with `__op`, `__deleted`, `__source` and `__ts_ms`.",
+    )
+    tombstones: bool = Field(
+        default=True,
+        description="Whether a delete is followed by a record with its key and no value, which compaction by key needs.",
+    )
