@@ -15,14 +15,14 @@ class CaptureSettings(Settings):
 
     tables: list[str] = Field(
         min_length=1,
-        description="Tables by name, `orders` or `sales.orders`; patterns such as `sales.*` too, which take up tables that "
-        "are made later.",
+        description="Tables by name, `orders` or `sales.orders`; patterns such as `sales.*` too, which take up tables "
+        "that are made later.",
     )
     exclude: list[str] = Field(default_factory=list, description="Names and patterns of those that are left out.")
     snapshot: Literal["initial", "never", "only"] = Field(
         default="initial",
-        description="`initial`: the rows that are there when the source first starts, then every change since; `never`: "
-        "changes only; `only`: rows only. Between rows and changes nothing is missing and nothing comes twice.",
+        description="`initial`: the rows that are there when the source first starts, then every change since; "
+        "`never`: changes only; `only`: rows only. Between rows and changes nothing is missing, nothing comes twice.",
     )
     envelope: Envelope = Field(
         default="debezium",
@@ -31,5 +31,5 @@ class CaptureSettings(Settings):
     )
     tombstones: bool = Field(
         default=True,
-        description="Whether a delete is followed by a record with its key and no value, which compaction by key needs.",
+        description="Whether a delete is followed by a record with its key and no value, as compaction by key needs it.",
     )
