@@ -31,5 +31,5 @@ class CaptureSettings(Settings):
     )
     tombstones: bool = Field(
         default=True,
-        description="Whether a delete is followed by a record with its key and no value, as compaction by key needs it.",
+        description="Whether a delete is followed by a record with its key and no value: for compaction by key.",
     )

@@ -50,9 +50,16 @@ class Changes:
 
 
 def records_of(
-    changes: Changes, *, source: str, topic: str, envelope: Envelope = "debezium", tombstones: bool = True
+    changes: Changes,
+    *,
+    source: str,
+    topic: str,
+    envelope: Envelope = "debezium",
+    tombstones: bool = True,
+    stream: str = "",
 ) -> Records:
-    """The records of these changes. ``source`` is the source's name; ``topic`` may hold ``{schema}`` and ``{table}``.
+    """The records of these changes. ``source`` is the source's name; ``topic`` may hold ``{schema}`` and ``{table}``;
+    ``stream`` is the one whose position they move, where that is not the table's.
 
     ``flat`` gives the row (of a delete, what was known of it) with ``__op``, ``__deleted``, ``__source``, ``__ts_ms``.
     """
@@ -64,7 +71,7 @@ def records_of(
         value=value,
         key=None if keys is None else _chosen_keys(keys, rows, parts),
         topic=changes.table.topic(topic),
-        stream=changes.table.stream,
+        stream=stream or changes.table.stream,
         origin=Origin(source, changes.table.stream),
     )
 
