@@ -5,9 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
 
+from ingest.errors import ConnectorError
+from ingest.sources.databases.literals import literal
 from ingest.sources.databases.parts import Part
-from ingest.sources.databases.tables import TableInfo
+from ingest.sources.databases.tables import TableInfo, quoted
 
 
 class Finished(Exception):
@@ -25,8 +29,21 @@ class Selection:
     where: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a table: those that meet ``condition`` (the database's own SQL; all, if it is empty), in the order of
+    the column ``order`` if one is named."""
+
+    table: TableInfo
+    condition: str = ""
+    order: str = ""
+
+
 class TableReader(ABC):
     """Reads tables as they were at one moment: when ``tables`` was called. Used by one thread."""
+
+    row_values: ClassVar[bool] = True
+    """Whether the database compares ``(a, b) >= (1, 2)``, and uses an index for it."""
 
     @abstractmethod
     def tables(self, selection: Selection) -> Sequence[TableInfo]:
@@ -35,6 +52,30 @@ class TableReader(ABC):
     @abstractmethod
     def start(self, tables: Sequence[TableInfo]) -> None:
         """Begins to read these."""
+
+    def read(self, pieces: Sequence[Piece]) -> None:
+        """Begins to read these, several at a time where the reader can; again after ``Finished``."""
+        raise ConnectorError("this database's tables are read whole: incremental, split_by and resume need more")
+
+    def ask(self, statement: str) -> Sequence[Sequence[Any]]:
+        """The rows that a short SELECT gives, at the reader's moment. Raises ``ConnectorError``."""
+        raise ConnectorError("this database cannot be asked")
+
+    def named(self, column: str) -> str:
+        """A column's name as the database's SQL has it."""
+        return quoted(column)
+
+    def literal(self, value: object) -> str:
+        """A value as the database's SQL has it."""
+        return literal(value)
+
+    def sample(self, table: TableInfo, rows: int) -> str:
+        """What to write behind FROM to see about so many rows, spread over the table; "" is all of them."""
+        return ""
+
+    def now(self) -> datetime:
+        """The server's clock, in UTC."""
+        raise ConnectorError("this database's clock is not asked: lag cannot be used")
 
     @abstractmethod
     def next_part(self, timeout_ms: int) -> Part | None:

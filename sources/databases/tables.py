@@ -26,7 +26,7 @@ class ColumnInfo:
 class TableInfo:
     """A table or view; without a schema and named ``query`` where the pipeline gives a query.
 
-    ``relation`` stands behind FROM; ``key`` names the columns of the primary key, as far as they are selected.
+    ``relation`` stands behind FROM; ``key`` names the columns of the primary key, if all of them are selected.
     """
 
     schema: str

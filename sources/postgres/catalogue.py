@@ -68,5 +68,14 @@ def ranges_of(connection: Any, relation: str, most: int) -> list[str]:
     return [first, *between, last]
 
 
+def sample_of(connection: Any, relation: str, rows: int) -> str:
+    """TABLESAMPLE for about so many rows, as far as the server has counted; nothing where it cannot sample."""
+    query = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
+    found = connection.execute(query, [relation]).fetchone()
+    if not found or found[0] <= rows:
+        return ""
+    return f" TABLESAMPLE SYSTEM ({max(0.001, 100 * rows / found[0]):.6f}) REPEATABLE (1)"
+
+
 _LEAST_PAGES = 256
 """Of a range: 2 MiB. Below that a statement costs more than it spares."""

@@ -27,13 +27,15 @@ class Split:
     table: TableInfo
     columns: Sequence[CopiedColumn]
     condition: str
+    order: str = ""
 
     @property
     def statement(self) -> str:
         """The COPY."""
         where = f" WHERE {self.condition}" if self.condition else ""
         query = f"SELECT {columns_named(self.columns)} FROM {self.table.relation}{where}"  # noqa: S608 - quoted, or the user's own
-        return f"COPY ({query}) TO STDOUT (FORMAT binary)"
+        order = f" ORDER BY {self.order}" if self.order else ""
+        return f"COPY ({query}{order}) TO STDOUT (FORMAT binary)"
 
 
 class Copying:

@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from ingest.errors import ConnectorError, IngestError
 from ingest.sources.databases.parts import Part, PartQueue
-from ingest.sources.databases.reader import Finished, Selection, TableReader
-from ingest.sources.databases.tables import TableInfo, chosen
+from ingest.sources.databases.reader import Finished, Piece, Selection, TableReader
+from ingest.sources.databases.tables import TableInfo, chosen, quoted
 from ingest.sources.postgres import catalogue
 from ingest.sources.postgres.copying import Copying, Split
 from ingest.sources.postgres.failures import failure
@@ -52,7 +53,35 @@ class PostgresReader(TableReader):
         for table in tables:
             most = self._readers * _RANGES_A_READER if table.schema else 1
             ranges = catalogue.ranges_of(self._leader, table.relation, most)
-            self._splits += [Split(table, self._columns[table.stream], self._condition(each)) for each in ranges]
+            self._splits += [self._split(Piece(table, each)) for each in ranges]
+        self._copy()
+
+    def read(self, pieces: Sequence[Piece]) -> None:
+        self._splits += [self._split(piece) for piece in pieces]
+        self._copy()
+
+    def ask(self, statement: str) -> Sequence[Sequence[Any]]:
+        import psycopg
+
+        try:
+            return list(self._leader.execute(statement).fetchall())
+        except psycopg.Error as error:
+            raise failure(error, self._url) from None
+
+    def sample(self, table: TableInfo, rows: int) -> str:
+        return catalogue.sample_of(self._leader, table.relation, rows) if table.schema else ""
+
+    def now(self) -> datetime:
+        found: datetime = self.ask("SELECT clock_timestamp()")[0][0]
+        return found
+
+    def _split(self, piece: Piece) -> Split:
+        table = piece.table
+        # Qualified: a bare name would mean the column of the result, which may be the text of it.
+        order = f"{table.relation if table.schema else 'query'}.{quoted(piece.order)}" if piece.order else ""
+        return Split(table, self._columns[table.stream], self._condition(piece.condition), order)
+
+    def _copy(self) -> None:
         self._running = min(self._readers, len(self._splits))
         for number in range(self._running):
             thread = threading.Thread(target=self._read, name=f"copy-{number}", daemon=True)
@@ -91,7 +120,7 @@ class PostgresReader(TableReader):
         self._columns[table.stream] = columns
         names = [column.info.name for column in columns]
         key = catalogue.key_of(self._leader, table.relation) if table.schema else []
-        return replace(table, columns=[column.info for column in columns], key=[name for name in key if name in names])
+        return replace(table, columns=[column.info for column in columns], key=key if set(key) <= set(names) else ())
 
     def _condition(self, within: str) -> str:
         conditions = [f"({self._where}\n)"] if self._where else []

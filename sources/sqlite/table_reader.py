@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sources.databases.parts import Part, part_of
-from ingest.sources.databases.reader import Finished, Selection, TableReader
+from ingest.sources.databases.reader import Finished, Piece, Selection, TableReader
 from ingest.sources.databases.tables import ColumnInfo, TableInfo, chosen, quoted, wanted
 from ingest.sources.sqlite.columns import batch_of, text_of, type_of
 
@@ -29,6 +30,12 @@ class SqliteReader(TableReader):
         self._database: sqlite3.Connection | None = None
         self._parts: Iterator[Part] = iter(())
 
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The connection whose read transaction sees what is read; there once ``tables`` was called."""
+        assert self._database is not None
+        return self._database
+
     def tables(self, selection: Selection) -> Sequence[TableInfo]:
         self._where = selection.where
         if not self._path.is_file():
@@ -43,7 +50,17 @@ class SqliteReader(TableReader):
             raise self._failure(error) from None
 
     def start(self, tables: Sequence[TableInfo]) -> None:
-        self._parts = (part for table in tables for part in self._read(table))
+        self.read([Piece(table) for table in tables])
+
+    def read(self, pieces: Sequence[Piece]) -> None:
+        self._parts = (part for piece in pieces for part in self._read(piece))
+
+    def ask(self, statement: str) -> Sequence[Sequence[Any]]:
+        assert self._database is not None
+        try:
+            return self._database.execute(statement).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from None
 
     def next_part(self, timeout_ms: int) -> Part | None:
         try:
@@ -67,19 +84,24 @@ class SqliteReader(TableReader):
             kind = type_of(declared.get(name, ""), partial(self._stored, database, table, name))
             columns.append(ColumnInfo(name, declared.get(name) or "no type", kind, quoted(name)))
         key = [name for name, _, place in sorted(rows, key=lambda row: row[2]) if place] if table.schema else []
-        return replace(table, columns=columns, key=[name for name in key if name in {each.name for each in columns}])
+        whole = set(key) <= {each.name for each in columns}
+        return replace(table, columns=columns, key=key if whole else ())
 
     def _stored(self, database: sqlite3.Connection, table: TableInfo, name: str) -> set[str]:
         query = f"SELECT DISTINCT typeof({quoted(name)}) FROM {table.relation}{self._filter()}"  # noqa: S608 - quoted
         return {kind for (kind,) in database.execute(query)} - {"null"}
 
-    def _filter(self) -> str:
-        return f" WHERE ({self._where}\n)" if self._where else ""
+    def _filter(self, within: str = "") -> str:
+        conditions = [f"({self._where}\n)"] if self._where else []
+        conditions += [within] if within else []
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
-    def _read(self, table: TableInfo) -> Iterator[Part]:
+    def _read(self, piece: Piece) -> Iterator[Part]:
         assert self._database is not None
+        table = piece.table
         names = ", ".join(column.expression for column in table.columns)
-        query = f"SELECT {names} FROM {table.relation}{self._filter()}"  # noqa: S608 - quoted, or the user's own
+        order = f" ORDER BY {quoted(piece.order)}" if piece.order else ""
+        query = f"SELECT {names} FROM {table.relation}{self._filter(piece.condition)}{order}"  # noqa: S608 - quoted, or the user's own
         cursor = self._database.execute(query)
         while rows := self._some(cursor):
             yield part_of(table, *batch_of(rows, table.columns))
