@@ -50,9 +50,10 @@ def imported(
     batch_bytes: int = 4 << 20,
     after_open: Callable[[], object] = lambda: None,
     after_part: Callable[[], object] = lambda: None,
+    stop_after_commits: int | None = None,
     **settings: Any,
 ) -> Imported:
-    """Imports to the end; ``topic`` is what the engine hands over."""
+    """Imports to the end, or dies after so many commits; ``topic`` is what the engine hands over."""
     task = SqlSource(SqlSettings(**settings)).tasks(1)[0]
     context = SourceContext(
         "in",
@@ -63,7 +64,7 @@ def imported(
         stopping=threading.Event(),
         topic=topic,
     )
-    found = Imported()
+    found, commits = Imported(), 0
     try:
         task.open(context, positions or {})
         after_open()
@@ -75,5 +76,8 @@ def imported(
             if polled is not None:
                 found.add(polled)
                 after_part()
+                commits += not polled.open
+                if commits == stop_after_commits:
+                    return found
     finally:
         task.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,6 +11,8 @@ import pyarrow as pa
 
 from ingest.config import nearest
 from ingest.errors import ConnectorError
+
+_NO_TOPIC = re.compile(r"[^a-zA-Z0-9._-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ class TableInfo:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
     def topic(self, template: str) -> str:
-        """The topic that ``template`` means for this table."""
-        return template.replace("{schema}", self.schema).replace("{table}", self.name)
+        """The topic that ``template`` means for this table; letters that no topic may have become ``_``."""
+        schema, name = (_NO_TOPIC.sub("_", part) for part in (self.schema, self.name))
+        return template.replace("{schema}", schema).replace("{table}", name)
 
 
 def chosen(known: Sequence[TableInfo], patterns: Sequence[str], exclude: Sequence[str], schema: str) -> list[TableInfo]:

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ingest.config import Settings
+from ingest.config import ByteSize, DurationMs, Settings
 from ingest.sources.databases.reader import Selection
+from ingest.sources.databases.tables import TableInfo
 from ingest.sources.databases.url import DatabaseUrl
+from ingest.sources.sql.cron import parse_cron
+
+
+class IncrementalSettings(Settings):
+    """How to find what is new in a table."""
+
+    column: str = Field(
+        min_length=1,
+        description="The column that grows: an id, or the time of the last change. Rows where it is null are not read. "
+        "It needs an index in a table of any size.",
+    )
+    mode: Literal["append", "modified"] = Field(
+        description="`append`: rows are only added; each is delivered once, and known again by its key. `modified`: "
+        "rows change, too, and `column` with them; each version that is seen is delivered."
+    )
+    key: list[str] = Field(
+        default_factory=list, description="Columns that identify a row; without it, those of the primary key."
+    )
+    start: int | str | None = Field(
+        default=None, description="The first round begins above this value, and not with the whole table."
+    )
+    lag: DurationMs | None = Field(
+        default=None,
+        ge=0,
+        description="Leave rows that are newer than this, by the server's clock, for a later round (columns of dates "
+        "and timestamps; those without a zone are taken as UTC). Without it, all rows are read.",
+    )
+    window: int = Field(
+        default=10_000,
+        ge=0,
+        description="So many of the newest rows are read again each round, for the sake of transactions that took a "
+        "value and commit late: one that is overtaken by more rows than that is not seen.",
+    )
+    window_time: DurationMs | None = Field(
+        default=None,
+        ge=0,
+        description="Read again, too, what lies this far below the newest value (columns of dates and timestamps): "
+        "longer than the longest transaction.",
+    )
+    remember: ByteSize = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        le=32 * 1024 * 1024,
+        description="How much may be kept to know rows again: 16 bytes for each row of the window. It is written with "
+        "each commit.",
+    )
+
+    def key_of(self, table: TableInfo) -> list[str]:
+        """The columns that identify a row; empty if nobody knows."""
+        return list(self.key or table.key)
 
 
 class SqlSettings(Settings):
@@ -40,6 +92,56 @@ class SqlSettings(Settings):
         description="How many connections read at the same time, in PostgreSQL: each a range of a table's pages. One "
         "more holds the snapshot that all of them see. SQLite is read by one.",
     )
+
+    mode: Literal["once", "full"] = Field(
+        default="once",
+        description="`once`: a table is imported whole, once. `full`: whole, in each round: each round is a step of "
+        "its own behind the last.",
+    )
+    incremental: IncrementalSettings | None = Field(
+        default=None, description="Only what is new since the last round: `{column: id, mode: append}`."
+    )
+    every: DurationMs | None = Field(
+        default=None,
+        ge=1,
+        description="From the beginning of a round to that of the next. Without `every` and `cron` there is one round "
+        "each time the pipeline is started; with `--until-caught-up` as well.",
+    )
+    cron: str | None = Field(
+        default=None, description="When rounds begin: minute, hour, day, month, weekday, e.g. `*/5 * * * *`; `@daily`."
+    )
+    timezone: str = Field(default="UTC", description="The zone of `cron`, such as `Europe/Berlin`.")
+    primary_key: bool = Field(
+        default=False,
+        description="Give each record the primary key of its row as its key: a JSON object, as Debezium's.",
+    )
+
+    @field_validator("cron")
+    @classmethod
+    def _cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_cron(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError):  # names may be folders, or lead out of the database of zones
+            raise ValueError(f"there is no time zone {value}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        if self.every is not None and self.cron is not None:
+            raise ValueError("either every or cron, not both")
+        if self.incremental is not None and self.mode == "full":
+            raise ValueError("either incremental or mode: full")
+        scheduled = self.every is not None or self.cron is not None
+        if scheduled and self.incremental is None and self.mode == "once":
+            raise ValueError("a table is imported once: a schedule needs `incremental`, or `mode: full`")
+        return self
 
     @model_validator(mode="after")
     def _one_selection(self) -> Self:

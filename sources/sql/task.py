@@ -1,80 +1,85 @@
-"""The task of the source ``sql``: one import, one step."""
+"""The task of the source ``sql``: rounds, each with a reader of its own, when they are due."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pyarrow as pa
-
-from ingest.connectors import DeadRecords, EndOfInput, Origin, Polled, Position, Records, SourceContext, SourceTask
+from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.errors import ConnectorError
-from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, TableReader
 from ingest.sources.databases.tables import TableInfo
+from ingest.sources.sql.handing import Handing
+from ingest.sources.sql.incremental import IncrementalRound
 from ingest.sources.sql.readers import reader_for
+from ingest.sources.sql.rounds import VERSION, Round, WholeRound
+from ingest.sources.sql.schedule import Schedule
 from ingest.sources.sql.settings import SqlSettings
 
-VERSION = 1
-_WAIT_MS = 500
+_PART_BYTES = 4 * 1024 * 1024
 
 
 class SqlTask(SourceTask):
-    """The position of a table says that it was imported. Tables that the pipeline names later are imported then."""
+    """The position of a table says what was imported of it. Tables that come to the pipeline later are read then."""
 
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
         self._reader: TableReader | None = None
+        self._round: Round | None = None
 
     def open(self, context: SourceContext, positions: Mapping[str, Position]) -> None:
-        self._context = context
         for stream, position in positions.items():
             if position.get("version") != VERSION:
                 raise ConnectorError(f"the position of {stream} is not one of this source", stream=stream)
-        part_bytes = max(1, min(context.max_batch_bytes, 4 * 1024 * 1024))
-        self._reader = reader_for(self._settings, context.base_folder, part_bytes)
-        tables = self._reader.tables(self._settings.selection)
-        self._left = {table.stream: table for table in tables if table.stream not in positions}
-        self._rows = dict.fromkeys(self._left, 0)
-        self._began_ms = context.environment.clock.now_ms()
-        self._reader.start(list(self._left.values()))
+        self._context = context
+        self._positions = dict(positions)
+        self._handing = Handing(context, keyed=self._settings.primary_key)
+        last_ms = max((int(position["read_at_ms"]) for position in positions.values()), default=None)
+        self._schedule = Schedule(self._settings, context, last_ms)
+        if self._schedule.is_due:
+            self._begin()
 
     def poll(self) -> Polled | None:
-        assert self._reader is not None
-        if not self._left:
-            raise EndOfInput
+        if self._round is None:
+            if self._schedule.is_over:
+                raise EndOfInput
+            if not self._schedule.is_due:
+                self._schedule.wait()
+                return None
+            self._begin()
+        assert self._round is not None
         try:
-            part = self._reader.next_part(_WAIT_MS)
+            polled = self._round.poll()
         except Finished:
-            return self._last_step()
-        if part is None:
+            self._end()
             return None
-        self._rows[part.table.stream] += len(part.rows) + len(part.dead)
-        records = [self._records(part.table, part.rows.to_struct_array())] if len(part.rows) else []
-        return Polled(records, {}, self._dead(part), open=True)
+        if polled is not None:
+            self._positions |= {stream: position for stream, position in polled.positions.items() if position}
+        return polled
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
 
-    def _last_step(self) -> Polled:
-        positions = {
-            stream: {"version": VERSION, "rows": rows, "read_at_ms": self._began_ms}
-            for stream, rows in self._rows.items()
-        }
-        self._left = {}
-        return Polled((), positions)
+    def _begin(self) -> None:
+        self._schedule.begun()
+        part_bytes = max(1, min(self._context.max_batch_bytes, _PART_BYTES))
+        self._reader = reader_for(self._settings, self._context.base_folder, part_bytes)
+        tables = list(self._reader.tables(self._settings.selection))
+        self._handing.check(tables)
+        self._round = self._round_over(self._reader, tables)
 
-    def _records(self, table: TableInfo, value: pa.Array) -> Records:
-        return Records(
-            value=value,
-            topic=table.topic(self._context.topic),
-            stream=table.stream,
-            origin=Origin(self._context.name, table.stream),
-        )
+    def _round_over(self, reader: TableReader, tables: list[TableInfo]) -> Round:
+        now_ms = self._context.environment.clock.now_ms()
+        incremental = self._settings.incremental
+        if incremental is not None:
+            return IncrementalRound(
+                reader, tables, incremental, self._handing, self._positions, self._context.report, now_ms
+            )
+        if self._settings.mode == "once":
+            tables = [table for table in tables if table.stream not in self._positions]
+        return WholeRound(reader, tables, self._handing, now_ms)
 
-    def _dead(self, part: Part) -> list[DeadRecords]:
-        if not part.dead:
-            return []
-        content = pa.array([content for content, _ in part.dead], pa.binary())
-        reasons = [reason for _, reason in part.dead]
-        return [DeadRecords(self._records(part.table, content), reasons, "read", "ValueOutOfRange")]
+    def _end(self) -> None:
+        self._round = None
+        self.close()
+        self._reader = None

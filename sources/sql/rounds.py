@@ -1,0 +1,56 @@
+"""Imports, one after the other: a round reads what is to be read now, and ends."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from ingest.connectors import Polled
+from ingest.sources.databases.reader import Finished, TableReader
+from ingest.sources.databases.tables import TableInfo
+from ingest.sources.sql.handing import Handing
+
+VERSION = 1
+WAIT_MS = 500
+
+
+class Round(ABC):
+    """Used by the task's thread; its reader is closed by the task."""
+
+    @abstractmethod
+    def poll(self) -> Polled | None:
+        """The next step, or None if there is none yet. Raises ``Finished``."""
+
+
+class WholeRound(Round):
+    """All rows of all tables in one step: all or none."""
+
+    def __init__(self, reader: TableReader, tables: Sequence[TableInfo], handing: Handing, began_ms: int) -> None:
+        self._reader = reader
+        self._handing = handing
+        self._began_ms = began_ms
+        self._rows = {table.stream: 0 for table in tables}
+        self._done = not tables
+        reader.start(tables)
+
+    def poll(self) -> Polled | None:
+        if self._done:
+            raise Finished
+        try:
+            part = self._reader.next_part(WAIT_MS)
+        except Finished:
+            self._done = True
+            return self._last_step()
+        if part is None:
+            return None
+        self._rows[part.table.stream] += len(part.rows) + len(part.dead)
+        return self._handing.step(part, goes_on=True)
+
+    def _last_step(self) -> Polled:
+        return Polled(
+            (),
+            {
+                stream: {"version": VERSION, "rows": rows, "read_at_ms": self._began_ms}
+                for stream, rows in self._rows.items()
+            },
+        )
