@@ -41,6 +41,7 @@ COMMANDS = {
     "dead-letters": ("ingest.cli.dead_letters:dead_letters", "List and show records that could not go on."),
     "positions": ("ingest.cli.positions:positions", "Show where sources and sinks stand; move them on purpose."),
     "connectors": ("ingest.cli.connectors:connectors", "List and describe sources, transforms and sinks."),
+    "capture": ("ingest.cli.capture:capture", "Write down the changes of SQLite tables."),
     "compact": ("ingest.cli.compact:compact", "Merge the small files of lake tables."),
     "check": ("ingest.cli.check:check", "Verify a data folder or a lake table."),
     "schema": ("ingest.cli.schema:schema", "Print the JSON Schema of pipeline files, for editors."),

@@ -15,10 +15,7 @@ from ingest.sources.databases.parts import Part, part_of
 from ingest.sources.databases.reader import Finished, Piece, Selection, TableReader
 from ingest.sources.databases.tables import ColumnInfo, TableInfo, chosen, quoted, wanted
 from ingest.sources.sqlite.columns import batch_of, text_of, type_of
-
-_ROWS = 10_000
-_SLICE = 64
-"""Rows between two looks at how much they take."""
+from ingest.sources.sqlite.rows import some_rows
 
 
 class SqliteReader(TableReader):
@@ -103,18 +100,8 @@ class SqliteReader(TableReader):
         order = f" ORDER BY {quoted(piece.order)}" if piece.order else ""
         query = f"SELECT {names} FROM {table.relation}{self._filter(piece.condition)}{order}"  # noqa: S608 - quoted, or the user's own
         cursor = self._database.execute(query)
-        while rows := self._some(cursor):
+        while rows := some_rows(cursor, self._part_bytes):
             yield part_of(table, *batch_of(rows, table.columns))
-
-    def _some(self, cursor: sqlite3.Cursor) -> list[tuple[object, ...]]:
-        """Rows of about as many bytes as a part may have, guessed from the texts and bytes of a few of them."""
-        rows: list[tuple[object, ...]] = []
-        size, step = 0, 1
-        while len(rows) < _ROWS and size < self._part_bytes and (more := cursor.fetchmany(step)):
-            rows += more
-            size += sum(len(value) if isinstance(value, str | bytes) else 8 for row in more for value in row)
-            step = min(_SLICE, max(1, (self._part_bytes - size) * len(rows) // max(1, size)))
-        return rows
 
     def _failure(self, error: sqlite3.Error) -> ConnectorError:
         text = f"SQLite at {self._path}: {error}"

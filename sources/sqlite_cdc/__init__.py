@@ -1,0 +1,1 @@
+"""The source ``sqlite_cdc``: changes of SQLite tables, written down by triggers."""
