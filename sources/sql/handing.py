@@ -19,7 +19,7 @@ class Handing:
         self._keyed = keyed
 
     def check(self, tables: list[TableInfo]) -> None:
-        """Raises ``ConnectorError`` for a key that a table lacks, and for two tables that would share a topic by chance."""
+        """Raises ``ConnectorError`` for a key that a table lacks, and for tables that would share a topic by chance."""
         topics: dict[str, str] = {}
         for table in tables:
             if self._keyed and not table.key:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ingest.connectors import Polled
-from ingest.sources.databases.reader import Finished, TableReader
+from ingest.sources.databases.reader import Finished, Piece, TableReader
 from ingest.sources.databases.tables import TableInfo
 from ingest.sources.sql.handing import Handing
 
@@ -23,15 +23,25 @@ class Round(ABC):
 
 
 class WholeRound(Round):
-    """All rows of all tables in one step: all or none."""
+    """All rows of all tables in one step: all or none. ``pieces`` divide them; without any, the reader does."""
 
-    def __init__(self, reader: TableReader, tables: Sequence[TableInfo], handing: Handing, began_ms: int) -> None:
+    def __init__(
+        self,
+        reader: TableReader,
+        tables: Sequence[TableInfo],
+        handing: Handing,
+        began_ms: int,
+        pieces: Sequence[Piece] = (),
+    ) -> None:
         self._reader = reader
         self._handing = handing
         self._began_ms = began_ms
         self._rows = {table.stream: 0 for table in tables}
         self._done = not tables
-        reader.start(tables)
+        if pieces:
+            reader.read(pieces)
+        else:
+            reader.start(tables)
 
     def poll(self) -> Polled | None:
         if self._done:

@@ -89,8 +89,8 @@ class SqlSettings(Settings):
         default=2,
         ge=1,
         le=64,
-        description="How many connections read at the same time, in PostgreSQL: each a range of a table's pages. One "
-        "more holds the snapshot that all of them see. SQLite is read by one.",
+        description="How many connections read at the same time, in PostgreSQL (one more holds the snapshot that all "
+        "of them see) and in MariaDB; SQLite and other databases are read by one.",
     )
 
     mode: Literal["once", "full"] = Field(
@@ -115,6 +115,37 @@ class SqlSettings(Settings):
         default=False,
         description="Give each record the primary key of its row as its key: a JSON object, as Debezium's.",
     )
+
+    split_by: list[str] = Field(
+        default_factory=list,
+        description="Divide a table by ranges of this column (or of several, such as a composite key) with about equal "
+        "numbers of rows, found by a sample. Without it, PostgreSQL's tables are divided by their pages.",
+    )
+    boundary_query: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Where `split_by` divides: a SELECT of one column, a boundary a row; or of the least and the "
+        "greatest value, for ranges of equal width.",
+    )
+    resume: bool = Field(
+        default=False,
+        description="Splits that are done commit by themselves, and after a failure the import goes on with the rest: "
+        "rows are then from several moments, which is reported. Splits are ranges of `split_by`, or else of the "
+        "primary key.",
+    )
+
+    @field_validator("split_by", mode="before")
+    @classmethod
+    def _split_by(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _splits_fit(self) -> Self:
+        if self.incremental is not None and (self.split_by or self.resume):
+            raise ValueError("incremental reads in the order of its column: split_by and resume do not go with it")
+        if self.boundary_query is not None and len(self.split_by) != 1:
+            raise ValueError("boundary_query needs split_by with one column")
+        return self
 
     @field_validator("cron")
     @classmethod

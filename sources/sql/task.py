@@ -8,9 +8,11 @@ from ingest.connectors import EndOfInput, Polled, Position, SourceContext, Sourc
 from ingest.errors import ConnectorError
 from ingest.sources.databases.reader import Finished, TableReader
 from ingest.sources.databases.tables import TableInfo
+from ingest.sources.sql.division import Division
 from ingest.sources.sql.handing import Handing
 from ingest.sources.sql.incremental import IncrementalRound
 from ingest.sources.sql.readers import reader_for
+from ingest.sources.sql.resumable import UNFINISHED, ResumableRound
 from ingest.sources.sql.rounds import VERSION, Round, WholeRound
 from ingest.sources.sql.schedule import Schedule
 from ingest.sources.sql.settings import SqlSettings
@@ -75,9 +77,35 @@ class SqlTask(SourceTask):
             return IncrementalRound(
                 reader, tables, incremental, self._handing, self._positions, self._context.report, now_ms
             )
-        if self._settings.mode == "once":
-            tables = [table for table in tables if table.stream not in self._positions]
-        return WholeRound(reader, tables, self._handing, now_ms)
+        tables = [table for table in tables if self._is_due(table.stream)]
+        division = Division(reader, self._settings)
+        if self._settings.resume:
+            return ResumableRound(
+                reader,
+                tables,
+                self._handing,
+                self._positions,
+                division.by_key,
+                self._settings.splits,
+                self._context.report,
+                now_ms,
+            )
+        pieces = [piece for table in tables for piece in division.by_setting(table)]
+        return WholeRound(reader, tables, self._handing, now_ms, pieces)
+
+    def _is_due(self, stream: str) -> bool:
+        position = self._positions.get(stream)
+        if position is None or self._settings.mode == "full" or position.get(UNFINISHED):
+            self._refuse_unfinished(stream, position)
+            return True
+        return False
+
+    def _refuse_unfinished(self, stream: str, position: Position | None) -> None:
+        if position is not None and position.get(UNFINISHED) and not self._settings.resume:
+            raise ConnectorError(
+                f"a part of {stream} is imported already, by an import with `resume: true`",
+                hint="go on with `resume: true`; or begin anew: `ingest positions reset`, and another topic",
+            )
 
     def _end(self) -> None:
         self._round = None
