@@ -154,8 +154,12 @@ def _ms(text: str) -> float:
 
 
 def _cpu_s(pid: int) -> float:
+    """Of the process and of those that it has started."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    children = [
+        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return (int(fields[11]) + int(fields[12])) / TICKS + sum(_cpu_s(int(child)) for child in children)
 
 
 def _show(name: str, count: int, found: dict[str, list[Result]]) -> None:

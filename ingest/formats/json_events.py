@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.formats import json_events_twin
@@ -59,14 +58,12 @@ class Events:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def values(self, text: bytes) -> pa.Array:
-        """The objects as a column of strings."""
+    def cut_from(self, text: bytes) -> tuple[memoryview, NDArray[np.int64]]:
+        """The objects' bytes, one behind the other, and the size of each."""
         sizes = self.stops - self.starts
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
-        data = np.empty(int(offsets[-1]), np.uint8)
+        data = np.empty(int(sizes.sum()), np.uint8)
         gather(text, self.starts, self.stops, data)
-        kind, width = (pa.string(), np.int32) if len(text) < 2**31 else (pa.large_string(), np.int64)
-        return pa.Array.from_buffers(kind, len(sizes), [None, pa.py_buffer(offsets.astype(width)), pa.py_buffer(data)])
+        return data.data, sizes
 
 
 def bad_object(text: bytes, *, max_depth: int) -> BadEvent | None:

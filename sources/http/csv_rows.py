@@ -6,15 +6,17 @@ import io
 import re
 from typing import Any
 
-import pyarrow as pa
-
 from ingest.sources.http.refused import Refused
 
 _ROW = re.compile(r"[Rr]ow #?(\d+)")
 
 
-def csv_rows(body: bytes, delimiter: str) -> pa.Array:
-    """A struct column. Raises ``Refused``: a batch with a row that does not fit is refused whole."""
+def csv_rows(body: bytes, delimiter: str) -> tuple[bytes, int]:
+    """Columns as an Arrow IPC stream, and the number of rows.
+
+    Raises ``Refused``: a batch with a row that does not fit is refused whole.
+    """
+    import pyarrow as pa
     from pyarrow import csv
 
     names = _names(body, delimiter)
@@ -35,7 +37,10 @@ def csv_rows(body: bytes, delimiter: str) -> pa.Array:
         raise Refused(400, f"not CSV: {str(error).splitlines()[0]}", **facts) from None
     if not table.num_rows:
         raise Refused(400, "the CSV holds no row but that of the names")
-    return table.combine_chunks().to_batches()[0].to_struct_array()
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    return stream.getvalue().to_pybytes(), table.num_rows
 
 
 def _names(body: bytes, delimiter: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.clock import Clock
 from ingest.sources.http import responses
@@ -77,7 +77,7 @@ class Door:
         events = self._cutter.cut(route.format, body, headers)
         if route.kept_headers:
             kept = tuple((name, headers[key]) for key, name in route.kept_headers if key in headers)
-            events = Events(events.value, events.count, events.size, events.format, (*events.headers, *kept))
+            events = replace(events, headers=(*events.headers, *kept))
         return Prepared(events, fingerprint)
 
     def forget_idle(self) -> None:

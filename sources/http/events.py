@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ingest.formats.json_events import BadEvent, Layout, bad_object, find
 from ingest.formats.json_events import Events as Pieces
@@ -55,14 +54,13 @@ class Cutter:
             raise _unsupported(content, "text/plain")
         _require_utf8(content)
         try:
-            text = body.decode("utf-8")
+            body.decode("utf-8")
         except UnicodeDecodeError as error:
             line = body.count(b"\n", 0, error.start) + 1
             raise Refused(400, f"line {line}: not UTF-8: {error.reason}", line=line) from None
-        value = _lines(text.encode())
-        if not len(value):
+        if not body:
             raise Refused(400, "the body is empty")
-        return Events(value, len(value), len(body), "lines")
+        return _cut(body, _lines(body), "lines")
 
     def _json(self, content: ContentType, body: bytes, headers: Mapping[bytes, bytes]) -> Events:
         if content.charset:
@@ -80,8 +78,8 @@ class Cutter:
             several = body.find(b"\n", 0, len(body) - 1) >= 0
             return self._many(body, "lines") if several or not body.strip(_SPACE) else self._object(body)
         if content.name == "text/csv":
-            value = csv_rows(body, self._csv_delimiter)
-            return Events(value, len(value), len(body), "json")
+            table, rows = csv_rows(body, self._csv_delimiter)
+            return Events(table, rows, len(body), "json", is_table=True)
         if content.name == "application/cloudevents-batch+json":
             events = self._many(body, "list", cloud_events.STRUCTURED)
             cloud_events.check_envelopes(body, events)
@@ -100,7 +98,12 @@ class Cutter:
             raise _bad(found.bad, layout)
         if not len(found):
             raise Refused(400, "the body holds no event")
-        return Events(found.values(body), len(found), len(body), "json", headers)
+        return _cut(body, found, "json", headers)
+
+
+def _cut(body: bytes, pieces: Pieces, format_name: str, headers: tuple[tuple[str, bytes], ...] = ()) -> Events:
+    data, sizes = pieces.cut_from(body)
+    return Events(data, len(pieces), len(body), format_name, headers, sizes.tobytes())
 
 
 def _bad(bad: BadEvent, layout: str) -> Refused:
@@ -122,12 +125,12 @@ def _require_utf8(content: ContentType) -> None:
         raise Refused(415, f"the charset {content.charset[:40]} is not taken here; send UTF-8")
 
 
-def _lines(text: bytes) -> pa.Array:
-    """One value a line, without its end (a line feed, or a carriage return and one); no value after the last end."""
+def _lines(text: bytes) -> Pieces:
+    """One piece a line, without its end (a line feed, or a carriage return and one); none after the last end."""
     data = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(data == 10).astype(np.int64)
     if len(data) and data[-1] != 10:
         ends = np.append(ends, len(data))
     starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
     returned = (ends > starts) & (data[np.maximum(ends - 1, 0)] == 13) if len(ends) else np.empty(0, bool)
-    return Pieces(starts.astype(np.int64), (ends - returned).astype(np.int64)).values(text)
+    return Pieces(starts.astype(np.int64), (ends - returned).astype(np.int64))

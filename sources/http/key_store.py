@@ -5,35 +5,25 @@ packed into one of the next size, and one whose keys are all older than the wind
 them, and each key is written some three times.
 
     position   {"version": 1, "newest_ms": …, "count": n, "keys": "<base64>"}
-    a key      digest (16 bytes) · fingerprint of the body (8) · time, ms (8) · length (2) · answer, all big-endian
+               keys as in kept.py
 """
 
 from __future__ import annotations
 
 import base64
 import itertools
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ingest.connectors import Position
 from ingest.errors import ConnectorError
+from ingest.sources.http import kept
+from ingest.sources.http.kept import Kept
 
 VERSION = 1
 PREFIX = "keys/"
 _MERGED = 16
 _LARGEST_BYTES = 256 * 1024
-_KEY = struct.Struct(">16s8sQH")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A request that was stored: the digest of its key, the fingerprint of its body, and its answer."""
-
-    digest: bytes
-    fingerprint: bytes
-    time_ms: int
-    answer: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +53,28 @@ class KeyStore:
         self._packs: list[_Pack] = []
         self._numbers: Iterator[int] = itertools.count(1)
 
-    def restore(self, positions: Mapping[str, Position]) -> list[Kept]:
-        """Takes up what the hub has committed. Raises ``ConnectorError`` for what this version cannot read."""
+    def restore(self, positions: Mapping[str, Position]) -> bytes:
+        """Takes up what the hub has committed; returns all of it, packed.
+
+        Raises ``ConnectorError`` for what this version cannot read.
+        """
         packs = []
         for stream, position in positions.items():
             if stream.startswith(PREFIX):
                 packs.append(_read(stream, position))
         self._packs = sorted(packs, key=lambda pack: pack.number)
         self._numbers = itertools.count(self._packs[-1].number + 1 if self._packs else 1)
-        return [kept for pack in self._packs for kept in _unpacked(pack.keys)]
+        return b"".join(pack.keys for pack in self._packs)
 
-    def add(self, kept: Iterable[Kept], now_ms: int) -> dict[str, Position | None]:
-        """The positions that remember ``kept`` too."""
-        fresh = list(kept)
+    def add(self, requests: Iterable[Kept], now_ms: int) -> dict[str, Position | None]:
+        """The positions that remember ``requests`` too."""
+        fresh = list(requests)
         if not fresh:
             return {}
         changed: dict[str, Position | None] = {}
         self._forget(now_ms, changed)
-        packed = b"".join(
-            _KEY.pack(one.digest, one.fingerprint, one.time_ms, len(one.answer)) + one.answer for one in fresh
-        )
-        self._packs.append(_Pack(next(self._numbers), 0, max(one.time_ms for one in fresh), len(fresh), packed))
+        newest_ms = max(one.time_ms for one in fresh)
+        self._packs.append(_Pack(next(self._numbers), 0, newest_ms, len(fresh), kept.pack(fresh)))
         new = {self._packs[-1].number: self._packs[-1]}
         self._merge(new, changed)
         changed |= {f"{PREFIX}{number}": pack.as_position() for number, pack in new.items()}
@@ -131,12 +122,3 @@ def _read(stream: str, position: Position) -> _Pack:
             f"the idempotency keys under {stream!r} cannot be read: {error}",
             hint="`ingest positions reset` forgets them: a request that is repeated then may be stored twice",
         ) from error
-
-
-def _unpacked(packed: bytes) -> Iterator[Kept]:
-    at = 0
-    while at < len(packed):
-        digest, fingerprint, time_ms, length = _KEY.unpack_from(packed, at)
-        at += _KEY.size
-        yield Kept(digest, fingerprint, time_ms, packed[at : at + length])
-        at += length

@@ -1,6 +1,6 @@
 """Requests with an idempotency key, while they wait and for a window after: a repeat gets the answer of the first.
 
-The server's thread owns this; what outlives the process is in ``key_store``.
+The server's process owns this; what outlives it is in ``key_store``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ingest.sources.http.key_store import Kept
+from ingest.sources.http.kept import Kept, unpack
 from ingest.sources.http.refused import Refused
 from ingest.sources.http.request import Request
 
@@ -79,11 +79,11 @@ class Repeats:
             if len(self._kept) > self._most:
                 self._forget_oldest()
 
-    def replace(self, kept: Iterable[Kept]) -> None:
+    def replace(self, packed: bytes) -> None:
         """Remembers just these: what the hub knows."""
         self._kept.clear()
         self._order.clear()
-        for one in sorted(kept, key=lambda one: one.time_ms):
+        for one in sorted(unpack(packed), key=lambda one: one.time_ms):
             self.keep(one)
 
     def forget_old(self, now_ms: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-
 if TYPE_CHECKING:
     from ingest.sources.http.routes import Match
 
@@ -40,13 +38,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What a body holds: ``value`` is one event's bytes, or a column of many. ``format`` is that of a new topic."""
+    """What a body holds. ``data`` are the ``count`` events, one behind the other, and ``sizes`` the bytes of each, 64
+    bits (None: it is one event); or they are an Arrow IPC stream of columns (``is_table``). ``size`` is that of the
+    body, ``format`` that of a new topic.
+    """
 
-    value: bytes | pa.Array
+    data: bytes | memoryview
     count: int
     size: int
     format: str
     headers: tuple[tuple[str, bytes], ...] = ()
+    sizes: bytes | None = None
+    is_table: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

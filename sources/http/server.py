@@ -1,4 +1,4 @@
-"""The server: one thread with an event loop, which accepts, checks and answers, and never waits for the hub.
+"""The server: an event loop, in a process of its own, which accepts, checks and answers, and never waits for the hub.
 
 It may outlive a task of the source: while none is attached, because the last one failed and the next is not there
 yet, requests are answered 503.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
@@ -20,8 +19,7 @@ from ingest.environment import Environment
 from ingest.errors import ConfigError, StorageDenied, SystemUnavailable
 from ingest.sources.http.connection import Connection
 from ingest.sources.http.door import Door, Prepared
-from ingest.sources.http.inbox import Inbox
-from ingest.sources.http.key_store import Kept
+from ingest.sources.http.outbox import Outbox, Send
 from ingest.sources.http.refused import Refused, busy
 from ingest.sources.http.repeats import Repeats
 from ingest.sources.http.request import Accepted, Request
@@ -32,91 +30,108 @@ _INLINE_BYTES = 32 * 1024
 """A larger body, or one that is compressed, is looked at in another thread."""
 _BACKLOG = 1024
 _LINGER_MS = 60_000
-_ROUNDS = 16
-"""Of the loop, at most, before the task is told of a request."""
 _STOP_S = 5.0
-
-Answer = tuple[Accepted, bytes]
 
 
 class Server:
-    """``start`` and ``stop``, ``attach`` and ``detach`` are called by the task; the rest by the loop's thread."""
+    """Used by the thread of its event loop only, but for ``Door.looked_at``."""
 
-    def __init__(self, settings: HttpSettings, environment: Environment, base_folder: Path) -> None:
+    def __init__(self, settings: HttpSettings, environment: Environment, base_folder: Path, loop: Any) -> None:
         self.limits = settings.limits
         self.cross_origin = settings.cors is not None
         self.stopping = False
-        self.port = 0
         self.date = b""
         self.now_ms = 0
         self._settings = settings
-        self._environment = environment
         self._base_folder = base_folder
         self._clock = environment.clock
+        self._loop = loop
         self.door = Door(settings, environment.clock)
         idempotency = settings.idempotency
         self._repeats = Repeats(idempotency.headers, idempotency.window, idempotency.keys)
-        self._inbox: Inbox | None = None
+        self._outbox: Outbox | None = None
         self._unattached_ms: int | None = None
-        self._waiting: set[Accepted] = set()
         self._connections: dict[Connection, None] = {}
         self._by_peer: dict[str, int] = {}
         self._receiving: dict[Connection, None] = {}
         self._receiving_bytes = 0
         self._looked_at_bytes = 0
-        self._put = 0
-        self._announcing = False
-        self._loop: Any = None
         self._listener: Any = None
-        self._thread: threading.Thread | None = None
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="ingest-http-body")
 
-    # -- the task calls
+    # -- the task says
 
-    def start(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
-        """Listens; see ``attach``.
-
-        Raises ``SystemUnavailable`` while the port is taken, ``ConfigError`` for settings at fault.
-        """
+    async def listen(self) -> int:
+        """Returns the port. Raises ``SystemUnavailable`` while it is taken, ``ConfigError`` for settings at fault."""
         context = self._tls_context()
-        self._loop = _new_loop()
-        self._thread = threading.Thread(target=self._run, name="ingest-http", daemon=True)
-        self._thread.start()
+        host, port = self._settings.address
+        self._tick()
+        timeouts = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 2.0} if context else {}
         try:
-            self._call(self._attach, inbox, kept)
-            self._call(self._listen, context)
-        except BaseException:
-            self._end_loop()
-            raise
+            self._listener = await self._loop.create_server(
+                lambda: Connection(self), host, port, ssl=context, backlog=_BACKLOG, **timeouts
+            )
+        except socket.gaierror as error:
+            raise ConfigError(f"{host} is no address of this machine: {error.strerror}", setting="listen") from error
+        except PermissionError as error:
+            raise StorageDenied(f"{self._settings.listen} may not be listened on: {error.strerror}") from error
+        except OSError as error:
+            raise SystemUnavailable(
+                f"{self._settings.listen} cannot be listened on: {error.strerror}",
+                hint="another program may have the port; `listen` names another",
+            ) from error
+        found: int = self._listener.sockets[0].getsockname()[1]
+        return found
 
-    @property
-    def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive() and not self.stopping
-
-    def attach(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
-        """From now on requests go into ``inbox``; ``kept`` are those that the hub has stored."""
-        self._call(self._attach, inbox, kept)
+    def attach(self, send: Send, kept: bytes, step_bytes: int) -> None:
+        """From now on ``send`` gets the requests; ``kept`` are those with keys that the hub has stored."""
+        self._outbox = Outbox(send, most_bytes=self.limits.waiting, step_bytes=step_bytes)
+        self._unattached_ms = None
+        self._repeats.replace(kept)
 
     def detach(self) -> None:
         """Nobody takes requests for now: those that wait are told so."""
-        self._call(self._detach)
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            return
+        self._unattached_ms = self._clock.monotonic_ms()
+        refused = busy("it is not certain that this was stored; try again")
+        for accepted in outbox.given_up():
+            self._answer_refused(accepted.request, refused)
+            if accepted.digest is not None:
+                for repeat in self._repeats.settle(accepted.digest, None, 0):
+                    self._answer_refused(repeat, refused)
 
-    def deliver(self, answers: list[Answer]) -> None:
+    def deliver(self, answers: Sequence[bytes]) -> None:
         """The hub has these on disk."""
-        self._loop.call_soon_threadsafe(self._deliver, answers)
+        assert self._outbox is not None
+        for accepted, body in self._outbox.answered(answers):
+            request = accepted.request
+            request.sender.answer(request, 202, body)
+            if accepted.digest is not None:
+                for repeat in self._repeats.settle(accepted.digest, body, self._clock.now_ms()):
+                    repeat.sender.answer(repeat, 202, body, b"Idempotent-Replayed: true\r\n")
 
     def refuse_new(self) -> None:
-        """The listener is closed, and each connection once it has its answer."""
-        self._call(self._refuse_new)
+        """The listener is closed, and each connection once it has its answer. What has come in whole is sent."""
+        self.stopping = True
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.stop()
+        if self._outbox is not None:
+            self._outbox.flush()
 
-    def stop(self) -> None:
-        """Ends all connections and the thread. Idempotent."""
-        if self._thread is None or not self._thread.is_alive():
-            return
-        self._call(self._detach)
-        self._call(self._refuse_new)
-        asyncio.run_coroutine_threadsafe(self._all_closed(), self._loop).result(_STOP_S + 5)
-        self._end_loop()
+    async def stop(self) -> None:
+        """Connections end by themselves; after a while they are ended."""
+        self.detach()
+        self.refuse_new()
+        for _ in range(int(_STOP_S / 0.01)):
+            if not self._connections:
+                return
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
 
     # -- connections call
 
@@ -167,7 +182,7 @@ class Server:
         work = self._workers.submit(self.door.looked_at, request, keyed=digest is not None)
         work.add_done_callback(lambda done: self._soon(self._worked, request, digest, done))
 
-    # -- in the loop's thread
+    # -- the loop calls
 
     def _soon(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -194,85 +209,23 @@ class Server:
     def _prepared(self, request: Request, digest: bytes | None, prepared: Prepared) -> None:
         """Raises ``Refused``."""
         assert request.match is not None
-        inbox = self._inbox
-        if inbox is None:
+        outbox = self._outbox
+        if outbox is None:
             raise busy("nothing is taken right now; try again")
         if digest is not None:
             answer = self._repeats.answered(digest, prepared.fingerprint)
             if answer is not None:
                 request.sender.answer(request, 202, answer, b"Idempotent-Replayed: true\r\n")
                 return
-        if not inbox.has_room(prepared.events.size):
+        if not outbox.has_room(prepared.events.size):
             raise busy("too much waits for the hub already; try again")
         if digest is not None and self._repeats.joins(digest, prepared.fingerprint, request):
             return
-        accepted = Accepted(request, request.match.topic, prepared.events, digest, prepared.fingerprint)
-        self._waiting.add(accepted)
-        inbox.put(accepted)
-        self._put += 1
-        if not self._announcing:
-            self._announcing = True
-            self._loop.call_soon(self._announce, 0, 0)
-
-    def _announce(self, seen: int, rounds: int) -> None:
-        """Tells the task once a round of the loop brought nothing new: each step costs a sync, and the two threads
-        take turns on one interpreter, so few large steps serve everybody sooner than many small ones."""
-        if seen != self._put and rounds < _ROUNDS:
-            self._loop.call_soon(self._announce, self._put, rounds + 1)
-            return
-        self._announcing = False
-        if self._inbox is not None:
-            self._inbox.announce()
-
-    def _deliver(self, answers: list[Answer]) -> None:
-        for accepted, body in answers:
-            if accepted not in self._waiting:
-                continue  # refused meanwhile: the task had failed
-            self._waiting.discard(accepted)
-            if self._inbox is not None:
-                self._inbox.released(accepted.events.size)
-            request = accepted.request
-            request.sender.answer(request, 202, body)
-            if accepted.digest is not None:
-                for repeat in self._repeats.settle(accepted.digest, body, self._clock.now_ms()):
-                    repeat.sender.answer(repeat, 202, body, b"Idempotent-Replayed: true\r\n")
+        if outbox.put(Accepted(request, request.match.topic, prepared.events, digest, prepared.fingerprint)):
+            self._loop.call_soon(outbox.flush)
 
     def _answer_refused(self, request: Request, refused: Refused) -> None:
         request.sender.answer(request, *self.door.refusal(refused))
-
-    def _attach(self, inbox: Inbox, kept: Sequence[Kept]) -> None:
-        self._inbox = inbox
-        self._unattached_ms = None
-        self._repeats.replace(kept)
-
-    def _detach(self) -> None:
-        if self._inbox is None:
-            return
-        self._inbox = None
-        self._unattached_ms = self._clock.monotonic_ms()
-        waiting, self._waiting = self._waiting, set()
-        refused = busy("it is not certain that this was stored; try again")
-        for accepted in waiting:
-            self._answer_refused(accepted.request, refused)
-            if accepted.digest is not None:
-                for repeat in self._repeats.settle(accepted.digest, None, 0):
-                    self._answer_refused(repeat, refused)
-
-    def _refuse_new(self) -> None:
-        self.stopping = True
-        if self._listener is not None:
-            self._listener.close()
-        for connection in list(self._connections):
-            connection.stop()
-
-    async def _all_closed(self) -> None:
-        """Connections end by themselves; after a while they are ended."""
-        for _ in range(int(_STOP_S / 0.01)):
-            if not self._connections:
-                return
-            await asyncio.sleep(0.01)
-        for connection in list(self._connections):
-            connection.abort()
 
     def _give_up_oldest(self, newest: Connection) -> None:
         for connection in list(self._receiving):
@@ -290,55 +243,10 @@ class Server:
         self.door.forget_idle()
         if self._unattached_ms is not None and self.now_ms > self._unattached_ms + _LINGER_MS and not self.stopping:
             # Nobody came back.
-            self._refuse_new()
+            self.refuse_new()
             self._loop.call_later(1.0, self._loop.stop)
             return
         self._loop.call_later(_TICK_S, self._tick)
-
-    async def _listen(self, context: ssl.SSLContext | None) -> None:
-        host, port = self._settings.address
-        self._tick()
-        timeouts = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 2.0} if context else {}
-        try:
-            self._listener = await self._loop.create_server(
-                lambda: Connection(self), host, port, ssl=context, backlog=_BACKLOG, **timeouts
-            )
-        except socket.gaierror as error:
-            raise ConfigError(f"{host} is no address of this machine: {error.strerror}", setting="listen") from error
-        except PermissionError as error:
-            raise StorageDenied(f"{self._settings.listen} may not be listened on: {error.strerror}") from error
-        except OSError as error:
-            raise SystemUnavailable(
-                f"{self._settings.listen} cannot be listened on: {error.strerror}",
-                hint="another program may have the port; `listen` names another",
-            ) from error
-        self.port = self._listener.sockets[0].getsockname()[1]
-
-    # -- the thread
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Runs ``function`` in the loop's thread, and waits for its end."""
-
-        async def called() -> None:
-            found = function(*arguments)
-            if found is not None:
-                await found
-
-        asyncio.run_coroutine_threadsafe(called(), self._loop).result()
-
-    def _end_loop(self) -> None:
-        self.stopping = True
-        assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _tls_context(self) -> ssl.SSLContext | None:
         tls = self._settings.tls
@@ -355,11 +263,3 @@ class Server:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"the certificate, key or authority cannot be used: {error}", setting="tls") from error
         return context
-
-
-def _new_loop() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

@@ -4,95 +4,100 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
 from ingest.connectors import HEADERS, Origin, Records
 from ingest.connectors.source import Landed
-from ingest.sources.http.request import Accepted, Events
+from ingest.sources.http.bundle import Bundle, Headers, Key
 
-Header = tuple[str, bytes]
-_Group = tuple[str, str, object]
+Sent = tuple[Bundle, memoryview]
+_Group = tuple[str, str, pa.Schema | None]
 
 
-@dataclass(slots=True)
 class _Column:
-    """Requests whose events go into one ``Records``, one behind the other."""
+    """Bundles whose events go into one ``Records``, one behind the other."""
 
-    topic: str
-    format: str
-    chunks: list[pa.Array] = field(default_factory=list)
-    singles: list[bytes] = field(default_factory=list)
-    requests: list[Accepted] = field(default_factory=list)
-    has_headers: bool = False
-
-    def add(self, accepted: Accepted) -> None:
-        events = accepted.events
-        self.requests.append(accepted)
-        self.has_headers = self.has_headers or bool(events.headers)
-        if isinstance(events.value, bytes):
-            self.singles.append(events.value)
-        else:
-            self._end_singles()
-            self.chunks.append(events.value)
-
-    def _end_singles(self) -> None:
-        if self.singles:
-            self.chunks.append(_column(self.singles, pa.binary() if self.format == "bytes" else pa.string()))
-            self.singles = []
+    def __init__(self, bundles: Sequence[Sent]) -> None:
+        self.first = bundles[0][0]
+        self.counts = np.frombuffer(b"".join(bundle.counts for bundle, _ in bundles), np.int64)
+        self._bundles = bundles
 
     def records(self, source: str) -> Records:
-        self._end_singles()
-        value = self.chunks[0] if len(self.chunks) == 1 else pa.concat_arrays(self.chunks)
-        headers = _headers(self.requests) if self.has_headers else None
-        origin = Origin(source, "http")
-        return Records(value=value, topic=self.topic, format=self.format, headers=headers, origin=origin)
+        first, bundles = self.first, self._bundles
+        has_headers = any(bundle.headers for bundle, _ in bundles)
+        return Records(
+            value=_table(bundles) if first.is_table else _pieces(bundles),
+            topic=first.topic,
+            format=first.format,
+            headers=_headers([one for bundle, _ in bundles for one in _headers_of(bundle)], self.counts)
+            if has_headers
+            else None,
+            origin=Origin(source, "http"),
+        )
+
+    def answers(self, places: Sequence[Landed]) -> Iterable[bytes]:
+        counts = self.counts.tolist()
+        if len(places) == 1 and places[0].rows is not None and places[0].count == sum(counts):
+            return _whole(places[0], counts)
+        return _parted(places, counts)
 
 
 class Step:
-    """Built in the task's thread; ``answers`` are told to the server's."""
+    """Requests as they were sent, ``bundles`` in their order."""
 
-    def __init__(self, requests: Sequence[Accepted]) -> None:
-        self.requests = requests
-        self._columns: dict[_Group, _Column] = {}
-        for accepted in requests:
-            key = _group(accepted)
-            column = self._columns.get(key)
-            if column is None:
-                column = self._columns[key] = _Column(accepted.topic, accepted.events.format)
-            column.add(accepted)
+    def __init__(self, bundles: Sequence[Sent]) -> None:
+        self._bundles = [bundle for bundle, _ in bundles]
+        groups: dict[_Group, list[int]] = {}
+        for number, sent in enumerate(bundles):
+            groups.setdefault(_group(sent), []).append(number)
+        self._groups = list(groups.values())
+        self._columns = [_Column([bundles[number] for number in numbers]) for numbers in self._groups]
+
+    @property
+    def has_keys(self) -> bool:
+        return any(bundle.keys is not None for bundle in self._bundles)
+
+    def keys(self) -> Iterable[Key | None]:
+        """One for each request, in order."""
+        for bundle in self._bundles:
+            yield from bundle.keys or [None] * bundle.requests
 
     def records(self, source: str) -> list[Records]:
         """In the order that ``Landed.polled`` counts in."""
-        return [column.records(source) for column in self._columns.values()]
+        return [column.records(source) for column in self._columns]
 
-    def answers(self, landed: Sequence[Landed]) -> list[tuple[Accepted, bytes]]:
-        """The body of each request's 202."""
-        found: list[tuple[Accepted, bytes]] = []
-        for number, column in enumerate(self._columns.values()):
-            places = [place for place in landed if place.polled == number]
-            counts = [accepted.events.count for accepted in column.requests]
-            if len(places) == 1 and places[0].rows is not None and places[0].count == sum(counts):
-                found += zip(column.requests, _whole(places[0], counts), strict=True)
-            else:
-                found += zip(column.requests, _parted(places, counts), strict=True)
-        return found
+    def answers(self, landed: Sequence[Landed]) -> list[bytes]:
+        """The body of each request's 202, in order."""
+        found: dict[int, list[bytes]] = {}
+        for polled, (numbers, column) in enumerate(zip(self._groups, self._columns, strict=True)):
+            answers = iter(column.answers([place for place in landed if place.polled == polled]))
+            for number in numbers:
+                found[number] = list(islice(answers, self._bundles[number].requests))
+        return [answer for number in range(len(self._bundles)) for answer in found[number]]
 
 
-def _column(values: Sequence[bytes], kind: pa.DataType) -> pa.Array:
+def _group(sent: Sent) -> _Group:
+    """Text goes together; tables only where their columns are the same."""
+    bundle, data = sent
+    return bundle.topic, bundle.format, pa.ipc.open_stream(data).schema if bundle.is_table else None
+
+
+def _pieces(bundles: Sequence[Sent]) -> pa.Array:
     """The values as they are: they were found to be UTF-8 before."""
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) for value in values], out=offsets[1:])
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(values))])
+    sizes = np.frombuffer(b"".join(bundle.sizes for bundle, _ in bundles), np.int64)
+    data = bundles[0][1] if len(bundles) == 1 else b"".join(data for _, data in bundles)
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
+    kind = pa.binary() if bundles[0][0].format == "bytes" else pa.string()
+    return pa.Array.from_buffers(kind, len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def _group(accepted: Accepted) -> _Group:
-    """Values of one type go together; struct columns only where their fields are the same."""
-    events = accepted.events
-    kind = "" if isinstance(events.value, bytes) or pa.types.is_string(events.value.type) else events.value.type
-    return accepted.topic, events.format, kind
+def _table(bundles: Sequence[Sent]) -> pa.Array:
+    table = pa.concat_tables([pa.ipc.open_stream(data).read_all() for _, data in bundles])
+    return table.combine_chunks().to_batches()[0].to_struct_array()
 
 
 def _whole(place: Landed, counts: Iterable[int]) -> Iterable[bytes]:
@@ -142,23 +147,20 @@ def _answer(parts: Sequence[dict[str, object]], received: int) -> bytes:
     return json.dumps(answer).encode()
 
 
-def _headers(requests: Sequence[Accepted]) -> pa.Array:
+def _headers_of(bundle: Bundle) -> Sequence[Headers]:
+    return bundle.headers or [()] * bundle.requests
+
+
+def _headers(requests: Sequence[Headers], counts: np.ndarray) -> pa.Array:
     """Each event of a request has the request's headers."""
-    names: list[str] = []
-    values: list[bytes] = []
-    lengths: list[int] = []
-    for accepted in requests:
-        events: Events = accepted.events
-        for name, value in events.headers:
-            names.append(name)
-            values.append(value)
-        lengths.append(len(events.headers))
-    pairs = pa.StructArray.from_arrays(
+    pairs = [pair for headers in requests for pair in headers]
+    names, values = [name for name, _ in pairs], [value for _, value in pairs]
+    each = pa.StructArray.from_arrays(
         [pa.array(names, pa.string()), pa.array(values, pa.binary())], fields=list(HEADERS.value_type)
     )
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    each = pa.ListArray.from_arrays(pa.array(offsets), pairs).cast(HEADERS)
-    counts = np.array([accepted.events.count for accepted in requests])
+    offsets = np.zeros(len(requests) + 1, np.int32)
+    np.cumsum([len(headers) for headers in requests], out=offsets[1:])
+    lists = pa.ListArray.from_arrays(pa.array(offsets), each).cast(HEADERS)
     if (counts == 1).all():
-        return each
-    return each.take(pa.array(np.repeat(np.arange(len(requests)), counts)))
+        return lists
+    return lists.take(pa.array(np.repeat(np.arange(len(requests)), counts)))

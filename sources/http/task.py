@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.connectors.source import Landed
-from ingest.sources.http.inbox import Inbox
-from ingest.sources.http.key_store import Kept, KeyStore
+from ingest.sources.http.kept import Kept
+from ingest.sources.http.key_store import KeyStore
 from ingest.sources.http.listening import Listening
-from ingest.sources.http.server import Answer, Server
+from ingest.sources.http.server_process import ServerProcess
 from ingest.sources.http.settings import HttpSettings
-from ingest.sources.http.step import Step
+from ingest.sources.http.step import Sent, Step
 
 _WAIT_MS = 200
 
@@ -23,9 +23,9 @@ class HttpTask(SourceTask):
     def __init__(self, settings: HttpSettings, listening: Listening) -> None:
         self._settings = settings
         self._listening = listening
-        self._server: Server | None = None
-        self._step: Step | None = None
-        self._uncommitted: deque[list[Answer]] = deque()
+        self._server: ServerProcess | None = None
+        self._steps: deque[Step] = deque()
+        self._uncommitted: deque[list[bytes]] = deque()
         self._draining = False
 
     def open(self, context: SourceContext, positions: Mapping[str, Position]) -> None:
@@ -36,31 +36,26 @@ class HttpTask(SourceTask):
         kept = self._keys.restore(positions)
         if context.until_caught_up:
             return
-        self._inbox = Inbox(self._clock, settings.limits.waiting)
-        self._server = self._listening.open(context, self._inbox, kept)
+        self._server = self._listening.open(context, kept)
 
     def poll(self) -> Polled | None:
         if self._context.until_caught_up:
             raise EndOfInput
-        self._inbox.wait(_WAIT_MS)
-        return self._next()
+        assert self._server is not None
+        return self._next(self._server.take(_WAIT_MS, self._context.max_batch_bytes))
 
     def appended(self, landed: Sequence[Landed]) -> Mapping[str, Position | None]:
-        assert self._step is not None
-        answers = self._step.answers(landed)
+        step = self._steps.popleft()  # the next one may have been polled already
+        answers = step.answers(landed)
         self._uncommitted.append(answers)
         now_ms = self._clock.now_ms()
-        kept = [
-            Kept(accepted.digest, accepted.fingerprint, now_ms, answer)
-            for accepted, answer in answers
-            if accepted.digest is not None
-        ]
+        kept = [Kept(*key, now_ms, answer) for key, answer in zip(step.keys(), answers, strict=True) if key is not None]
         return self._keys.add(kept, now_ms)
 
     def committed(self, positions: Mapping[str, Position | None]) -> None:
         assert self._server is not None
         while self._uncommitted:
-            self._server.deliver(self._uncommitted.popleft())
+            self._server.answer(self._uncommitted.popleft())
 
     def drain(self) -> Polled | None:
         """Requests that came in whole are finished; the door is closed before."""
@@ -69,7 +64,7 @@ class HttpTask(SourceTask):
         if not self._draining:
             self._draining = True
             self._server.refuse_new()
-        return self._next()
+        return self._next(self._server.take_last(self._context.max_batch_bytes))
 
     def close(self) -> None:
         server, self._server = self._server, None
@@ -80,10 +75,9 @@ class HttpTask(SourceTask):
         else:
             server.detach()
 
-    def _next(self) -> Polled | None:
-        requests = self._inbox.take(self._context.max_batch_bytes)
-        if not requests:
+    def _next(self, sent: Sequence[Sent]) -> Polled | None:
+        if not sent:
             return None
-        self._step = Step(requests)
-        stateless = all(accepted.digest is None for accepted in requests)
-        return Polled(self._step.records(self._context.name), stateless=stateless)
+        step = Step(sent)
+        self._steps.append(step)
+        return Polled(step.records(self._context.name), stateless=not step.has_keys)

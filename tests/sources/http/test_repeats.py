@@ -13,7 +13,8 @@ from posting import JSON
 from ingest.environment import Environment
 from ingest.errors import ConnectorError
 from ingest.failpoints import FailPoints
-from ingest.sources.http.key_store import Kept, KeyStore
+from ingest.sources.http.kept import Kept, unpack
+from ingest.sources.http.key_store import KeyStore
 
 
 def key(value):
@@ -126,7 +127,7 @@ def test_the_store_restores_what_it_was_given(sizes):
         number += size
         given_ += fresh
         apply(positions, store.add(fresh, 0))
-    assert sorted(KeyStore(1000, 10_000).restore(positions), key=lambda one: one.digest) == given_
+    assert sorted(unpack(KeyStore(1000, 10_000).restore(positions)), key=lambda one: one.digest) == given_
 
 
 def test_thousands_of_steps_leave_few_positions():
@@ -144,13 +145,13 @@ def test_keys_beyond_the_window_or_the_number_are_forgotten():
     store, positions = KeyStore(100, 10**6), {}
     for time_ms in range(0, 1000, 10):
         apply(positions, store.add([kept(time_ms, time_ms)], time_ms))
-    times = [one.time_ms for one in KeyStore(100, 10**6).restore(positions)]
+    times = [one.time_ms for one in unpack(KeyStore(100, 10**6).restore(positions))]
     assert set(range(890, 1000, 10)) <= set(times)
     assert len(times) < 60
     few, positions = KeyStore(10**9, 50), {}
     for number in range(500):
         apply(positions, few.add([kept(number)], number))
-    left = KeyStore(10**9, 50).restore(positions)
+    left = list(unpack(KeyStore(10**9, 50).restore(positions)))
     assert 50 <= len(left) < 80
     assert left[-1] == kept(499)
 
