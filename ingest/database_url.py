@@ -36,6 +36,11 @@ class ServerAddress:
     parameters: dict[str, str]
 
 
+def is_known(url: str) -> bool:
+    """Whether ``kind_of`` knows it, by its scheme."""
+    return url.partition("://")[0].lower() in _KINDS
+
+
 def kind_of(url: str) -> Kind:
     """Which database it names; raises ``ValueError`` for one that is not known."""
     scheme, separator, rest = url.partition("://")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
-from ingest.database_url import kind_of, libpq, masked
+from ingest.database_url import is_known, kind_of, libpq, masked
 
 __all__ = ["DatabaseUrl", "libpq", "masked"]
 
@@ -17,3 +17,13 @@ def _checked(url: str) -> str:
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_checked), PlainSerializer(masked)]
+
+
+def _any(url: str) -> str:
+    if is_known(url) or "://" not in url:
+        kind_of(url)
+    return url
+
+
+AnyDatabaseUrl = Annotated[str, AfterValidator(_any), PlainSerializer(masked)]
+"""Of databases, too, that only SQLAlchemy knows."""

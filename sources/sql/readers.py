@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
+from ingest.database_url import is_known, kind_of, server_address
 from ingest.sources.databases.reader import TableReader
-from ingest.sources.databases.url import kind_of
 from ingest.sources.sql.settings import SqlSettings
 
+_LOG = logging.getLogger("ingest.sources")
 
-def reader_for(settings: SqlSettings, base_folder: Path, part_bytes: int) -> TableReader:
+
+def reader_for(
+    settings: SqlSettings,
+    base_folder: Path,
+    part_bytes: int,
+    report: Callable[[str], None] = _LOG.warning,
+) -> TableReader:
     """A reader of its own for one import, in parts of about ``part_bytes``."""
+    if not is_known(settings.url):
+        from ingest.sources.dialects.table_reader import DialectReader
+
+        return DialectReader(settings.url, part_bytes, report)
     if kind_of(settings.url) == "sqlite":
         from ingest.sources.sqlite.table_reader import SqliteReader
 
         path = settings.url.partition("://")[2].removeprefix("/")
         return SqliteReader(base_folder / path, part_bytes)
+    if kind_of(settings.url) == "mysql":
+        from ingest.sources.mysql.table_reader import MysqlReader
+
+        database = server_address(settings.url, 3306).database
+        return MysqlReader(settings.url, database, settings.splits, part_bytes, report)
     from ingest.sources.postgres.table_reader import PostgresReader
 
     return PostgresReader(settings.url, settings.splits, part_bytes)

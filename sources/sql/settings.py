@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from ingest.config import ByteSize, DurationMs, Settings
 from ingest.sources.databases.reader import Selection
 from ingest.sources.databases.tables import TableInfo
-from ingest.sources.databases.url import DatabaseUrl
+from ingest.sources.databases.url import AnyDatabaseUrl
 from ingest.sources.sql.cron import parse_cron
 
 
@@ -66,9 +66,10 @@ class IncrementalSettings(Settings):
 class SqlSettings(Settings):
     """Which database, which of its tables, and how many connections read them."""
 
-    url: DatabaseUrl = Field(
+    url: AnyDatabaseUrl = Field(
         description="`postgresql://user:password@host:5432/database` or `sqlite:///file.db` (four slashes for an "
-        "absolute path; a relative one starts at the pipeline file). Write the password as `${VAR}`: it is never shown."
+        "absolute path; a relative one starts at the pipeline file), `mysql://`, `mariadb://`; or any other URL of "
+        "SQLAlchemy, such as `oracle+oracledb://...`, read row by row. Write the password as `${VAR}`: it is not shown."
     )
     tables: list[str] = Field(
         default_factory=list,

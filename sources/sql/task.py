@@ -65,7 +65,7 @@ class SqlTask(SourceTask):
     def _begin(self) -> None:
         self._schedule.begun()
         part_bytes = max(1, min(self._context.max_batch_bytes, _PART_BYTES))
-        self._reader = reader_for(self._settings, self._context.base_folder, part_bytes)
+        self._reader = reader_for(self._settings, self._context.base_folder, part_bytes, self._context.report)
         tables = list(self._reader.tables(self._settings.selection))
         self._handing.check(tables)
         self._round = self._round_over(self._reader, tables)

@@ -1,0 +1,1 @@
+"""Reading any database that SQLAlchemy has a dialect for."""
