@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from ingest.database_url import is_known, kind_of, server_address
+from ingest.database_url import kind_of, server_address
 from ingest.sources.databases.reader import TableReader
 from ingest.sources.sql.settings import SqlSettings
 
@@ -20,10 +20,6 @@ def reader_for(
     report: Callable[[str], None] = _LOG.warning,
 ) -> TableReader:
     """A reader of its own for one import, in parts of about ``part_bytes``."""
-    if not is_known(settings.url):
-        from ingest.sources.dialects.table_reader import DialectReader
-
-        return DialectReader(settings.url, part_bytes, report)
     if kind_of(settings.url) == "sqlite":
         from ingest.sources.sqlite.table_reader import SqliteReader
 

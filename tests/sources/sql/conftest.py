@@ -1,10 +1,11 @@
-"""One PostgreSQL server and database for all tests of the folder; each begins with an empty schema ``public``."""
+"""One server of each kind for all tests of the folder; in PostgreSQL each begins with an empty schema ``public``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from servers.mariadb import MariadbServer, mariadb_server
 from servers.postgres import PostgresServer, postgres_server
 
 
@@ -25,3 +26,9 @@ def url(postgres: PostgresServer, _database: str) -> str:
     schemas = [name for (name,) in postgres.execute(own, url=_database)]
     postgres.execute(*(f"DROP SCHEMA {name} CASCADE" for name in schemas), "CREATE SCHEMA public", url=_database)
     return _database
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    with mariadb_server() as server:
+        yield server
