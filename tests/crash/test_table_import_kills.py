@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from crash.program import finish, start
+from servers.mariadb import mariadb_server
 from servers.postgres import postgres_server
 
 ROWS = 120_000
@@ -38,7 +39,7 @@ TABLES = [
 FAIL_POINTS = ("source.appended*1", "source.appended*4", "source.committed*1", "lake.manifest.put*1")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A pipeline over two tables of a database."""
     path = tmp_path / "pipeline.yaml"
@@ -51,6 +52,14 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
                 database.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
         path.write_text(PIPELINE.format(url="sqlite:///shop.db"))
         yield path
+        return
+    if request.param == "mariadb":
+        with mariadb_server() as server:
+            url = server.database()
+            fill = "INSERT INTO {} SELECT seq, CONCAT('word ', seq) FROM seq_0_to_{}"
+            server.execute(*TABLES, *(fill.format(table, ROWS - 1) for table in ("orders", "items")), url=url)
+            path.write_text(PIPELINE.format(url=url))
+            yield path
         return
     with postgres_server() as server:
         url = server.database()
