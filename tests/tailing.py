@@ -53,6 +53,7 @@ class Tail:
         self.dead: list[DeadRecords] = []
         self.positions: dict[str, Position] = {}
         self.reports: list[str] = []
+        self.stopping = threading.Event()
         self._task: SourceTask | None = None
 
     # -- what came out
@@ -132,6 +133,7 @@ class Tail:
                 environment=self.environment,
                 until_caught_up=self.until,
                 max_batch_bytes=self.batch_bytes,
+                stopping=self.stopping,
                 report=self.reports.append,
             )
             self._task.open(context, dict(self.positions))

@@ -30,6 +30,9 @@ from ingest.sources.file.watch import Watch
 STARTED = ".started"
 """A stream that only says that ``start_at: end`` has been carried out."""
 
+_STEP_BYTES = 16 * 1024 * 1024
+"""What lies ready is read in batches that fit into a cache, and committed together up to about so much: a commit costs
+syncs and records of its own, whatever its size."""
 _ROW_BYTES = 16
 _LEAST_ROWS = 1024
 
@@ -64,6 +67,8 @@ class FileTask(SourceTask):
         self._busy = False
         """There is work to go on with at once, though nothing to deliver yet."""
         self._polls = 0
+        self._step_bytes = 0
+        """What the step that goes on holds so far."""
         if settings.watch and not until:
             self._watch = Watch(globs.roots, self._schedule.wake, context.report)
 
@@ -73,10 +78,10 @@ class FileTask(SourceTask):
         if self._schedule.is_due:
             self._look()
         batch = Batch(self._context.name, self._host)
-        self._fill(batch)
+        taken = self._fill(batch)
         polled = self._polled(batch)
-        if polled is not None:
-            return polled
+        if polled is not None or self._step_bytes:
+            return self._in_step(polled or Polled(), taken)
         if self._caught_up is not None and self._caught_up.is_done(self._known):
             self._end()
         if not self._busy:
@@ -152,8 +157,9 @@ class FileTask(SourceTask):
 
     # -- reading
 
-    def _fill(self, batch: Batch) -> None:
-        left = self._context.max_batch_bytes
+    def _fill(self, batch: Batch) -> int:
+        """Reads what lies ready, as far as a batch goes; returns how much of it that took."""
+        left = most = self._context.max_batch_bytes
         while left > 0 and not self._context.stopping.is_set():
             turns = next_turns(filter(self._is_ready, self._known.following.values()))
             if len(batch):
@@ -166,7 +172,8 @@ class FileTask(SourceTask):
                     left -= self._read(stream, min(share, left), batch)
                     steps += stream.needs > 0
             if left == before and not steps:
-                return
+                break
+        return most - left
 
     def _is_ready(self, stream: Stream) -> bool:
         if stream.position.done or stream.blocked_at == self._known.moment.scan:
@@ -221,6 +228,15 @@ class FileTask(SourceTask):
         return ends_badly(stream, is_over=(until or left) and quiet)
 
     # -- handing over
+
+    def _in_step(self, polled: Polled, taken: int) -> Polled:
+        """A step goes on for as long as there is more to read at once, up to a bound."""
+        self._step_bytes += taken
+        goes_on = taken > 0 and self._step_bytes < _STEP_BYTES and not self._context.stopping.is_set()
+        goes_on = goes_on and any(map(self._is_ready, self._known.following.values()))
+        if not goes_on:
+            self._step_bytes = 0
+        return replace(polled, open=goes_on)
 
     def _polled(self, batch: Batch) -> Polled | None:
         roster = self._known
