@@ -149,6 +149,9 @@ class SinkConnector(ABC):
     """Named by an entry point in the group ``ingest.sinks``; the class docstring is its documentation."""
 
     Settings: ClassVar[type[Settings]]
+    reads_headers: ClassVar[bool] = True
+    """False for a sink that never looks at ``Records.headers``: where no transform before it does either, they are
+    left out, for taking them apart costs as much as taking the values."""
 
     @abstractmethod
     def __init__(self, settings: Any) -> None:

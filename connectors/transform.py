@@ -39,6 +39,9 @@ class Transform(ABC):
     instance may set it, by its settings. Such a transform runs on a source only; its state commits with the
     position."""
 
+    reads_headers: bool = True
+    """False if ``apply`` never looks at ``Records.headers``: before a sink that does not either they are left out."""
+
     @abstractmethod
     def __init__(self, settings: Any) -> None:
         """``settings`` is an instance of ``Settings``. Raises ``ConfigError`` for what a model cannot

@@ -49,6 +49,7 @@ class ConsoleSink(SinkConnector):
     """
 
     Settings: ClassVar[type[Settings]] = ConsoleSettings
+    reads_headers: ClassVar[bool] = False
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self.settings = settings

@@ -116,11 +116,25 @@ class Hub(ABC):
         What is larger than one batch may be stored in part if it fails: transactions are all or nothing.
         """
 
+    def append_synced(self, records: Records, partition: int) -> Appended:
+        """The same, and waits until the bytes are on disk."""
+        return self.append(records, partition).result()
+
     @abstractmethod
-    def read(self, topic: str, partition: int, offset: int, *, max_bytes: int, committed: bool = True) -> Fetched:
+    def read(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_bytes: int,
+        committed: bool = True,
+        want_headers: bool = True,
+    ) -> Fetched:
         """Records from ``offset`` on: at least one batch if one is visible, about ``max_bytes`` at most.
 
-        ``committed`` hides open and aborted transactions. At the end it returns an empty range.
+        ``committed`` hides open and aborted transactions. At the end it returns an empty range. Who does not
+        ``want_headers`` may get records without them.
         Raises ``OffsetOutOfRange`` below the log start or above the end.
         """
 

@@ -91,10 +91,27 @@ class EmbeddedHub(Hub):
         stored.add_done_callback(lambda future: _hand_over(future, done, records.topic, partition, len(records)))
         return done
 
-    def read(self, topic: str, partition: int, offset: int, *, max_bytes: int, committed: bool = True) -> Fetched:
+    def append_synced(self, records: Records, partition: int) -> Appended:
+        if not len(records):
+            return self.append(records, partition).result()
+        store = self._store
+        log = store.partition(records.topic, partition)
+        stored = store.append_synced(log, encode(records, log.config, store.env.clock.now_ms()))
+        return Appended(records.topic, partition, stored.base_offset, len(records))
+
+    def read(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        *,
+        max_bytes: int,
+        committed: bool = True,
+        want_headers: bool = True,
+    ) -> Fetched:
         log = self._opened.partition(topic, partition)
         found = log.read(offset, max_bytes, committed=committed)
-        records, end = decode(found, topic, partition, max_bytes)
+        records, end = decode(found, topic, partition, max_bytes, want_headers=want_headers)
         return Fetched(records, found.start, end, found.high_watermark)
 
     def wait(self, positions: Mapping[TopicPartition, int], timeout_ms: int) -> bool:

@@ -37,7 +37,8 @@ def encode(records: Records, config: TopicConfig, now_ms: int, **stamp: Any) -> 
         headers=_whole(records.headers),
         common_headers=records.common_headers,
     )
-    options = {**stamp, "compression": compression, "level": _level(config, compression)}
+    level = None if compression == "none" else getattr(config, f"compression_{compression}_level", None)
+    options = {**stamp, "compression": compression, "level": level}
     limit = config.max_message_bytes
     rows = _rows_per_batch(columns, limit)
     if rows >= len(columns) or _may_be_too_large(columns, limit):
@@ -46,7 +47,9 @@ def encode(records: Records, config: TopicConfig, now_ms: int, **stamp: Any) -> 
     return (batch for part in parts for batch in encode_batches(part, max_batch_bytes=limit, **options))
 
 
-def decode(found: ReadResult, topic: str, partition: int, max_bytes: int) -> tuple[Records | None, int]:
+def decode(
+    found: ReadResult, topic: str, partition: int, max_bytes: int, *, want_headers: bool = True
+) -> tuple[Records | None, int]:
     """The visible records of what was read, and where to read on.
 
     Stops before ``found.end`` when the records, decompressed, take ``max_bytes``.
@@ -56,7 +59,7 @@ def decode(found: ReadResult, topic: str, partition: int, max_bytes: int) -> tup
     for position, header in whole_batches(found.buffer):
         if header.is_control or _is_aborted(header, found.aborted):
             continue
-        columns = _from_offset(decode_batch(found.buffer, header, position), found.start)
+        columns = _from_offset(decode_batch(found.buffer, header, position, want_headers=want_headers), found.start)
         if len(columns):
             parts.append(columns)
         size += sum(column.nbytes for column in (columns.values, columns.keys, columns.headers) if column is not None)
@@ -188,8 +191,3 @@ def _binary(column: pa.Array) -> pa.Array:
     if pa.types.is_null(kind):
         return column.cast(pa.binary())
     raise FormatError(f"a hub takes encoded records: bytes or text, not {kind}", hint="encode them by a format first")
-
-
-def _level(config: TopicConfig, compression: str) -> int | None:
-    found: int | None = getattr(config, f"compression_{compression}_level", None)
-    return found

@@ -41,6 +41,7 @@ class DeliveryReader:
         self._known = offsets
         self._topic_ids = topic_ids
         self._chain = TransformChain(sink.transforms)
+        self._want_headers = sink.connector.reads_headers or any(each.reads_headers for each in sink.transforms)
         self._turns: deque[TopicPartition] = deque()
         self._discovered_ms: int | None = None
         self._quiet: dict[TopicPartition, tuple[int, int]] = {}
@@ -138,7 +139,7 @@ class DeliveryReader:
         if until is not None and position >= until:
             return None
         try:
-            fetched = self._hub.read(*place, position, max_bytes=READ_BYTES)
+            fetched = self._hub.read(*place, position, max_bytes=READ_BYTES, want_headers=self._want_headers)
             return fetched if until is None or fetched.end <= until else _cut(fetched, until)
         except TopicMissing:
             self._forget(place)

@@ -37,6 +37,7 @@ class Cast(Transform):
     """
 
     Settings = CastSettings
+    reads_headers = False
 
     def __init__(self, settings: CastSettings) -> None:
         types = {name: type_named(kind, "columns") for name, kind in settings.columns.items()}

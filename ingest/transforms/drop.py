@@ -22,6 +22,7 @@ class Drop(Transform):
     """
 
     Settings = DropSettings
+    reads_headers = False
 
     def __init__(self, settings: DropSettings) -> None:
         self._names = settings.columns

@@ -28,6 +28,7 @@ class Filter(Transform):
     """
 
     Settings = FilterSettings
+    reads_headers = False
 
     def __init__(self, settings: FilterSettings) -> None:
         self._where = Expression(settings.where, "where")

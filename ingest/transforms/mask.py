@@ -54,6 +54,7 @@ class Mask(Transform):
     """
 
     Settings = MaskSettings
+    reads_headers = False
 
     def __init__(self, settings: MaskSettings) -> None:
         self._settings = settings

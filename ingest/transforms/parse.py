@@ -33,6 +33,7 @@ class Parse(Transform):
     """
 
     Settings = ParseSettings
+    reads_headers = False
 
     def __init__(self, settings: ParseSettings) -> None:
         self._parser = _parser(settings)

@@ -56,6 +56,7 @@ class Python(Transform):
     """
 
     Settings = PythonSettings
+    reads_headers = False
 
     def __init__(self, settings: PythonSettings) -> None:
         self._name = settings.function

@@ -23,6 +23,7 @@ class Rename(Transform):
     """
 
     Settings = RenameSettings
+    reads_headers = False
 
     def __init__(self, settings: RenameSettings) -> None:
         self._names = settings.columns

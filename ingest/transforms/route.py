@@ -32,6 +32,7 @@ class Route(Transform):
     """
 
     Settings = RouteSettings
+    reads_headers = False
 
     def __init__(self, settings: RouteSettings) -> None:
         self._topic = Expression(settings.topic, "topic")

@@ -32,6 +32,7 @@ class Select(Transform):
     """
 
     Settings = SelectSettings
+    reads_headers = False
 
     def __init__(self, settings: SelectSettings) -> None:
         items = _items(settings.columns)

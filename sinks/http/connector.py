@@ -19,6 +19,7 @@ class HttpSink(SinkConnector):
     """
 
     Settings = HttpSinkSettings
+    reads_headers = False
 
     def __init__(self, settings: HttpSinkSettings) -> None:
         self._settings = settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from ingest.connectors import SinkConnector
 from ingest.environment import Environment
@@ -11,7 +12,9 @@ from ingest.sinks.lake.target import check_url, open_store
 
 
 class LakeSink(SinkConnector):
-    """A sink whose output is a table of files at ``settings.url``."""
+    """A sink whose output is a table of files at ``settings.url``: the value's columns, nothing else."""
+
+    reads_headers: ClassVar[bool] = False
 
     def __init__(self, settings: LakeSettings) -> None:
         check_url(settings.url, single_writer=settings.single_writer)

@@ -19,6 +19,7 @@ class SqlSink(SinkConnector):
     """
 
     Settings = SqlSinkSettings
+    reads_headers = False
 
     def __init__(self, settings: SqlSinkSettings) -> None:
         self._settings = settings

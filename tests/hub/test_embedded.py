@@ -51,6 +51,15 @@ def test_every_column_comes_back(hub: EmbeddedHub) -> None:
     assert (found.topic, found.partition, found.offsets) == ("t", 0, pa.array([0, 1, 2]))
 
 
+def test_headers_are_left_out_for_a_reader_that_does_not_want_them(hub: EmbeddedHub) -> None:
+    headers = pa.array([[("h", b"1")], []], HEADERS)
+    hub.append(Records(topic="t", value=pa.array([b"x", b"y"]), headers=headers), 0).result(10)
+    found = hub.read("t", 0, 0, max_bytes=10_000, want_headers=False).records
+    assert found is not None
+    assert found.headers is None
+    assert found.value.to_pylist() == [b"x", b"y"]
+
+
 def test_columns_that_only_some_batches_have_are_filled(hub: EmbeddedHub) -> None:
     hub.append(records("plain"), 0).result(10)
     headers = pa.array([[("h", b"1")]], HEADERS)

@@ -164,6 +164,7 @@ class Target:
     opened: int = 0
     closed: int = 0
     deliveries: list[tuple[str, int, int, int]] = field(default_factory=list)
+    headers: list[Any] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
 
     def fault(self, step: str) -> None:
@@ -210,6 +211,7 @@ class TargetTask(SinkTask):
         for records in delivery.records:
             assert records.offsets is not None
             assert records.rows is not None
+            self.target.headers += [] if records.headers is None else records.headers.to_pylist()
             for value, offset, row in zip(
                 records.value.to_pylist(), records.offsets.to_pylist(), records.rows.to_pylist(), strict=True
             ):

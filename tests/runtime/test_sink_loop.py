@@ -15,6 +15,7 @@ from ingest.runtime.plan import ErrorPolicy, Retry, TopicPlan
 
 T0 = TopicPartition("t", 0)
 NO_PAUSE = Retry(backoff_ms=1, max_backoff_ms=1)
+LINES = {"t": TopicPlan(format="lines")}
 SINK_STEPS = ["sink.read", "sink.put", "sink.flushed", "sink.dead-letters", "sink.reported"]
 
 
@@ -33,6 +34,20 @@ def test_everything_is_put_and_committed_once(world):
     assert target.rows == texts(10)
     assert target.standing.last.offsets[T0] >= 10
     assert world.hub.group_offsets("p.out") == target.standing.last.offsets
+
+
+@pytest.mark.parametrize(
+    ("sink_reads", "transform_reads", "delivered"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_headers_are_delivered_unless_nobody_reads_them(world, sink_reads, transform_reads, delivered):
+    tagged = Records(topic="t", value=pa.array(["row"]), common_headers=(("h", b"1"),))
+    world.hub.create_topic("t")
+    world.hub.append(tagged, 0).result(60)
+    sink, transform = world.TargetSink(target := world.Target()), world.Upper()
+    sink.reads_headers, transform.reads_headers = sink_reads, transform_reads
+    world.run(world.plan(None, target, sink={"connector": sink, "transforms": [transform]}, topics=LINES))
+    assert target.rows == ["ROW"]
+    assert target.headers == ([[{"key": "h", "value": b"1"}]] if delivered else [])
 
 
 def test_markers_after_the_last_record_are_no_reason_for_a_commit(world):
