@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.sources.file.fingerprint import Bytes
+from ingest.sources.file.line_ends import find_byte
 
 # Longer marks first: UTF-32's little-endian mark begins with UTF-16's.
 _MARKS = (
@@ -63,7 +64,7 @@ class Encoding:
         """Where line feeds begin in ``data``; ``data`` begins at a character."""
         unit = len(self.newline)
         if unit == 1:
-            return np.flatnonzero(data == self.newline[0])
+            return find_byte(data, self.newline[0])
         order = ">" if self.newline[0] == 0 else "<"
         units = data[: len(data) // unit * unit].view(np.dtype(f"{order}u{unit}"))
         return np.flatnonzero(units == ord("\n")) * unit

@@ -16,11 +16,11 @@ from ingest.sources.file.byte_arrays import (
     is_utf8,
     laid_out,
     starts_of,
-    trimmed,
     without_end,
 )
 from ingest.sources.file.encoding import Encoding, bad_lines
 from ingest.sources.file.fingerprint import Bytes
+from ingest.sources.file.line_ends import ended_lines
 from ingest.sources.file.rules import Dead, Flush, Index, LineRules
 
 _FIRST_NON_ASCII = 0x80
@@ -98,6 +98,9 @@ class WholeLines:
 
     def _value(self, stops: Index, unended: bool) -> pa.Array:
         """One binary value for each record, its line end removed."""
+        feed = self.encoding.newline if self.rules.undecodable == "bytes" else b"\n"
+        if feed == b"\n":
+            return ended_lines(self.text, stops)
         value = laid_out(self.text, stops)
         if unended:
             ended = pa.array([value[-1].as_py()], pa.binary())
@@ -105,16 +108,8 @@ class WholeLines:
         return self._chomp(value)
 
     def _chomp(self, value: pa.Array) -> pa.Array:
-        feed = self.encoding.newline if self.rules.undecodable == "bytes" else b"\n"
-        if len(feed) > 1:
-            return without_end(without_end(value, feed), "\r".encode(self.encoding.name))
-        value = trimmed(value, "\n") if self.rules.grouping is None else without_end(value, feed)
-        ends_in_cr = pc.ends_with(value, b"\r")
-        if not pc.any(ends_in_cr).as_py():
-            return value
-        if not pc.any(pc.ends_with(value, b"\r\r")).as_py():
-            return trimmed(value, "\r")
-        return pc.if_else(ends_in_cr, pc.binary_slice(value, 0, -1), value)
+        """Of characters of several bytes."""
+        return without_end(without_end(value, self.encoding.newline), "\r".encode(self.encoding.name))
 
     def _refused(self, first: Index, ends: Index, value: pa.Array, longest: int) -> tuple[list[Dead], Index]:
         """Dead letters for records that are too long or not decodable, and the indices of those."""
