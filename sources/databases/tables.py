@@ -68,6 +68,12 @@ def chosen(known: Sequence[TableInfo], patterns: Sequence[str], exclude: Sequenc
     return [table for table in found.values() if not any(_matches(table, pattern, schema) for pattern in exclude)]
 
 
+def selects(table: TableInfo, patterns: Sequence[str], exclude: Sequence[str], schema: str) -> bool:
+    """Whether ``chosen`` would take this one."""
+    named = any(_matches(table, pattern, schema) for pattern in patterns)
+    return named and not any(_matches(table, pattern, schema) for pattern in exclude)
+
+
 def _matches(table: TableInfo, pattern: str, schema: str) -> bool:
     if table.stream == pattern:
         return True

@@ -89,7 +89,7 @@ def _check_end(pgconn: Any, outcome: int, url: str) -> None:
 
 
 def _taker(pgconn: Any) -> Callable[[np.ndarray, int], tuple[int, int, int, bytes]]:
-    functions = None if feed is None else _libpq()
+    functions = None if feed is None else libpq_functions()
 
     def by_kernel(memory: np.ndarray, at: int) -> tuple[int, int, int, bytes]:
         outcome, at, rows, left = feed(pgconn.pgconn_ptr, functions, pgconn.socket, memory, at, _WAIT_MS)
@@ -104,7 +104,7 @@ def _taker(pgconn: Any) -> Callable[[np.ndarray, int], tuple[int, int, int, byte
             if size == 0:
                 if not select.select([pgconn.socket], [], [], _WAIT_MS / 1000)[0]:
                     return _LATER, at, rows, b""
-                if not _consumed(pgconn):
+                if not consumed(pgconn):
                     return _BROKEN, at, rows, b""
                 continue
             if size > len(memory) - at:
@@ -116,7 +116,8 @@ def _taker(pgconn: Any) -> Callable[[np.ndarray, int], tuple[int, int, int, byte
     return by_kernel if functions else one_by_one
 
 
-def _consumed(pgconn: Any) -> bool:
+def consumed(pgconn: Any) -> bool:
+    """Reads what has come over the socket; false if the connection is lost."""
     from psycopg import OperationalError
 
     try:
@@ -127,7 +128,7 @@ def _consumed(pgconn: Any) -> bool:
 
 
 @cache
-def _libpq() -> tuple[int, ...] | None:
+def libpq_functions() -> tuple[int, ...] | None:
     """The addresses of the functions in the library that psycopg uses, if it can be told which that is."""
     import psycopg.pq
 

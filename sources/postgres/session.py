@@ -14,6 +14,7 @@ _SETTINGS = {
     "DateStyle": "ISO",
     "IntervalStyle": "iso_8601",
     "extra_float_digits": "1",
+    "bytea_output": "hex",
     "statement_timeout": "0",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "0",
@@ -22,15 +23,29 @@ _SETTINGS = {
 
 def connected(url: str) -> Any:
     """A psycopg connection that speaks UTF-8 and ISO dates, whatever the server prefers. Raises ``ConnectorError``."""
+    return _prepared(url)
+
+
+def replicating(url: str) -> Any:
+    """As ``connected``, for commands of replication on the database that the URL names."""
+    return _prepared(url, replication="database")
+
+
+def _prepared(url: str, **options: Any) -> Any:
     try:
         import psycopg
     except ImportError as error:
         raise MissingDependency("PostgreSQL needs psycopg", hint="pip install 'ingest[postgres]'") from error
+    connection = None
     try:
-        connection = psycopg.connect(libpq(url), autocommit=True, connect_timeout=10, application_name="ingest")
+        connection = psycopg.connect(
+            libpq(url), autocommit=True, connect_timeout=10, application_name="ingest", **options
+        )
         for name, value in _SETTINGS.items():
-            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+            connection.execute(f"SELECT set_config('{name}', '{value}', false)")  # a walsender takes no parameters
     except psycopg.Error as error:
+        if connection is not None:
+            connection.close()
         raise failure(error, url) from None
     return connection
 

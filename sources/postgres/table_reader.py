@@ -26,9 +26,12 @@ _RANGES_A_READER = 4
 
 
 class PostgresReader(TableReader):
-    """``readers`` connections copy at the same time, besides the one that holds snapshot and locks."""
+    """``readers`` connections copy at the same time, besides the one that holds snapshot and locks.
 
-    def __init__(self, url: str, readers: int, part_bytes: int) -> None:
+    ``snapshot`` names one that somebody else has exported, and keeps until this is closed.
+    """
+
+    def __init__(self, url: str, readers: int, part_bytes: int, snapshot: str | None = None) -> None:
         self._url = url
         self._readers = readers
         self._part_bytes = part_bytes
@@ -38,11 +41,15 @@ class PostgresReader(TableReader):
         self._splits: deque[Split] = deque()
         self._running = 0
         self._leader: Any = None
+        self._given = snapshot
 
     def tables(self, selection: Selection) -> Sequence[TableInfo]:
         import psycopg
 
-        self._leader, self._snapshot = leading(self._url)
+        if self._given is None:
+            self._leader, self._snapshot = leading(self._url)
+        else:
+            self._leader, self._snapshot = following(self._url, self._given), self._given
         self._where = selection.where
         try:
             return [self._described(table, selection) for table in self._selected(selection)]
