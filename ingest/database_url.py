@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 Kind = Literal["postgresql", "mysql", "sqlite"]
 
@@ -57,6 +57,26 @@ def kind_of(url: str) -> Kind:
 def masked(url: str) -> str:
     """The URL without its password: for people and logs."""
     return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+
+
+def parted(url: str) -> tuple[str, str | None, str | None]:
+    """The URL without its user and password, and both as they are meant."""
+    scheme, separator, rest = url.partition("://")
+    end = min((place for mark in "/?#" if (place := rest.find(mark)) >= 0), default=len(rest))
+    login, at, host = rest[:end].rpartition("@")
+    user, colon, password = login.partition(":")
+    plain = f"{scheme}{separator}{host}{rest[end:]}"
+    return plain, unquote(user) if at and user else None, unquote(password) if colon else None
+
+
+def with_login(url: str, user: str | None, password: str | None) -> str:
+    """The URL with a user and a password in place of those that it has, as far as they are given."""
+    plain, old_user, old_password = parted(url)
+    user, password = user or old_user, old_password if password is None else password
+    if (user is None and password is None) or url.startswith("sqlite"):
+        return url  # a file asks nobody who they are
+    login = quote(user or "", safe="") + ("" if password is None else ":" + quote(password, safe=""))
+    return plain.replace("://", f"://{login}@", 1)
 
 
 def libpq(url: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ingest.cli.exit_codes import EXIT_DONE
 from ingest.cli.hub_folder import wait_option
 from ingest.cli.pipeline_file import files_argument
 from ingest.cli.stopping import stop_signal
@@ -46,39 +47,46 @@ def run(
 
     After a crash, or a stop of any kind, the same command goes on where it stood: no row is lost, none comes twice.
     """
+    from ingest.pipelines.loader import load
+
+    pipelines = [_on(load(file), data) for file in files]
+    outcomes = run_all(talk, pipelines, until_caught_up=until_caught_up, quiet=quiet, wait_s=wait_s)
+    return max((outcome.exit_code for outcome in outcomes), default=EXIT_DONE)
+
+
+def run_all(
+    talk: Talk, pipelines: Sequence[Pipeline], *, until_caught_up: bool, quiet: bool, wait_s: float
+) -> Sequence[Outcome]:
+    """Runs them in this process; tells how they come on, and how they ended."""
     import sys
 
     from ingest.cli.arrow_start import start_arrow
     from ingest.cli.progress import ProgressView
     from ingest.environment import Environment
-    from ingest.pipelines.loader import load
     from ingest.pipelines.runner import Runner
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     start_arrow()
-    pipelines = [_on(load(file), data) for file in files]
     runner = Runner(
         pipelines, Environment(), until_caught_up=until_caught_up, wait_ms=int(wait_s * 1000), report=talk.say
     )
     with stop_signal(runner.stop), ProgressView(talk, runner.status, quiet=quiet) as view:
         outcomes = runner.run(view.tick)
-    return _end(talk, runner.status(), outcomes)
+    _tell_end(talk, runner.status(), outcomes)
+    return outcomes
 
 
 def _on(pipeline: Pipeline, data: Path | None) -> Pipeline:
     return pipeline if data is None else dataclasses.replace(pipeline, hub=str(data.absolute()))
 
 
-def _end(talk: Talk, status: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> int:
-    """The last line says what was done; the exit code is the worst outcome's."""
+def _tell_end(talk: Talk, status: Sequence[dict[str, Any]], outcomes: Sequence[Outcome]) -> None:
+    """The last line says what was done."""
     for state in status:
         talk.say(_summary(state), **_totals(state))
-    code = 0
     for outcome in outcomes:
         if outcome.error is not None:
             talk.error(_explained(outcome))
-        code = max(code, outcome.exit_code)
-    return code
 
 
 def _totals(state: dict[str, Any]) -> dict[str, Any]:

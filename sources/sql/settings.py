@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from ingest.config import ByteSize, DurationMs, Settings
+from ingest.config import ByteSize, DurationMs, Secret, Settings
+from ingest.database_url import with_login
 from ingest.sources.databases.reader import Selection
 from ingest.sources.databases.tables import TableInfo
 from ingest.sources.databases.url import AnyDatabaseUrl
@@ -70,6 +71,11 @@ class SqlSettings(Settings):
         description="`postgresql://user:password@host:5432/database` or `sqlite:///file.db` (four slashes for an "
         "absolute path; a relative one starts at the pipeline file), `mysql://`, `mariadb://`; or any other URL of "
         "SQLAlchemy, such as `oracle+oracledb://...`, read row by row. Write the password as `${VAR}`: it is not shown."
+    )
+    username: str | None = Field(default=None, description="The user, in place of the URL's.")
+    password: Secret | None = Field(
+        default=None,
+        description="The password as it is, in place of the URL's; e.g. `${file:/run/secrets/database}`.",
     )
     tables: list[str] = Field(
         default_factory=list,
@@ -182,6 +188,12 @@ class SqlSettings(Settings):
         if self.exclude and not self.tables:
             raise ValueError("exclude needs tables")
         return self
+
+    @property
+    def address(self) -> str:
+        """The URL with user and password."""
+        secret = None if self.password is None else self.password.get_secret_value()
+        return with_login(self.url, self.username, secret)
 
     @property
     def selection(self) -> Selection:
