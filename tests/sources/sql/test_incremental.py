@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from importing import imported
+from servers.mariadb import MariadbServer
 
 from ingest.connectors.testing import SourceContract
 from ingest.errors import ConnectorError
@@ -224,6 +225,25 @@ def test_rows_that_commit_late_within_the_window_come_once(tmp_path_factory: Any
         make(folder, f"INSERT INTO t VALUES ({number}, {value})")
     taken += ids(read())
     assert sorted(taken) == list(range(len(plan)))
+
+
+def test_mariadb_reads_by_id_and_by_time_of_change(mariadb: MariadbServer, tmp_path: Path) -> None:
+    url = mariadb.database()
+    fill = "INSERT INTO t (v) VALUES ('a'), ('b')"
+    table = "CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, v text, changed timestamp(6) DEFAULT now(6))"
+    mariadb.execute(table, fill, url=url)
+    by_id, by_time = Rounds(tmp_path, url, **BY_ID), Rounds(tmp_path, url, **BY_TIME, window_time="1m")
+    assert ids(by_id()) == ids(by_time()) == [1, 2]
+    with mariadb.connected(url) as slow, slow.cursor() as cursor:
+        cursor.execute("START TRANSACTION")
+        cursor.execute("INSERT INTO t (v) VALUES ('slow')")
+        mariadb.execute("INSERT INTO t (v) VALUES ('quick')", url=url)
+        assert ids(by_id()) == ids(by_time()) == [4]
+        slow.commit()
+    assert ids(by_id()) == ids(by_time()) == [3]
+    mariadb.execute("UPDATE t SET v = 'B', changed = now(6) WHERE id = 2", url=url)
+    assert ids(by_id()) == []
+    assert ids(by_time()) == [2]
 
 
 class TestPostgres:

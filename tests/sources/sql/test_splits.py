@@ -10,10 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 from importing import imported
+from servers.mariadb import MariadbServer
 
+from ingest.database_url import server_address
 from ingest.errors import ConnectorError
 from ingest.sources.databases.reader import Selection, TableReader
 from ingest.sources.databases.splits import boundaries, pieces_by
+from ingest.sources.mysql.table_reader import MysqlReader
 from ingest.sources.postgres.table_reader import PostgresReader
 from ingest.sources.sqlite.table_reader import SqliteReader
 
@@ -36,7 +39,7 @@ def rows() -> list[tuple[Any, ...]]:
     return found
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database with the table."""
     marks = ", ".join("?" * 7)
@@ -45,7 +48,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             connection.execute(ROWS)
             connection.executemany(f"INSERT INTO t VALUES ({marks})", rows())
         return "sqlite:///shop.db"
-    url: str = request.getfixturevalue("url")
+    if request.param == "mariadb":
+        server: MariadbServer = request.getfixturevalue("mariadb")
+        url = server.database()
+        with server.connected(url) as connection, connection.cursor() as cursor:
+            cursor.execute(ROWS)
+            cursor.executemany(f"INSERT INTO t VALUES ({marks.replace('?', '%s')})", rows())
+            connection.commit()
+        return url
+    url = request.getfixturevalue("url")
     with psycopg.connect(url) as server, server.cursor() as cursor:
         cursor.execute(ROWS)
         cursor.executemany(f"INSERT INTO t VALUES ({marks.replace('?', '%s')})", rows())
@@ -55,6 +66,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def reader_of(url: str, folder: Path) -> TableReader:
     if url.startswith("sqlite"):
         return SqliteReader(folder / "shop.db", 1 << 20)
+    if url.startswith("mysql"):
+        return MysqlReader(url, server_address(url, 3306).database, 2, 1 << 20, print)
     return PostgresReader(url, 2, 1 << 20)
 
 
