@@ -16,11 +16,15 @@ from ingest.sources.databases.tables import TableInfo
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows of a table. ``dead`` are rows with a value that its type cannot hold: as JSON, each with a reason."""
+    """Some rows of a table. ``dead`` are rows with a value that its type cannot hold: as JSON, each with a reason.
+
+    ``split`` counts from 1 what is read at the same time; 0: the reader does not divide.
+    """
 
     table: TableInfo
     rows: pa.RecordBatch
     dead: Sequence[tuple[bytes, str]] = ()
+    split: int = 0
 
 
 def part_of(table: TableInfo, batch: pa.RecordBatch, refused: np.ndarray) -> Part:

@@ -73,6 +73,10 @@ class TableReader(ABC):
         """What to write behind FROM to see about so many rows, spread over the table; "" is all of them."""
         return ""
 
+    def expected_rows(self, table: TableInfo) -> int | None:
+        """About how many rows will be read, if that is known at once."""
+        return None
+
     def now(self) -> datetime:
         """The server's clock, in UTC."""
         raise ConnectorError("this database's clock is not asked: lag cannot be used")

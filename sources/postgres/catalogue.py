@@ -68,6 +68,13 @@ def ranges_of(connection: Any, relation: str, most: int) -> list[str]:
     return [first, *between, last]
 
 
+def counted_rows(connection: Any, relation: str) -> int | None:
+    """How many rows a table had when the server counted last; None if it never did."""
+    query = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
+    found = connection.execute(query, [relation]).fetchone()
+    return int(found[0]) if found and found[0] > 0 else None
+
+
 def sample_of(connection: Any, relation: str, rows: int) -> str:
     """TABLESAMPLE for about so many rows, as far as the server has counted; nothing where it cannot sample."""
     query = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Split:
     columns: Sequence[CopiedColumn]
     condition: str
     order: str = ""
+    number: int = 0
 
     @property
     def statement(self) -> str:
@@ -55,7 +56,7 @@ class Copying:
         for rows in copied_rows(self._pgconn, self._part_bytes, self._stopping, self._url):
             batch, refused = decoder.decode(rows.data, rows.count)
             batch, refused = _cast(batch, refused, split.columns)
-            yield part_of(split.table, batch, refused), batch.nbytes
+            yield replace(part_of(split.table, batch, refused), split=split.number), batch.nbytes
             if self._stopping():
                 return
 

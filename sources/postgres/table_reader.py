@@ -40,6 +40,7 @@ class PostgresReader(TableReader):
         self._columns: dict[str, list[CopiedColumn]] = {}
         self._splits: deque[Split] = deque()
         self._running = 0
+        self._numbers = 0
         self._leader: Any = None
         self._given = snapshot
 
@@ -78,6 +79,9 @@ class PostgresReader(TableReader):
     def sample(self, table: TableInfo, rows: int) -> str:
         return catalogue.sample_of(self._leader, table.relation, rows) if table.schema else ""
 
+    def expected_rows(self, table: TableInfo) -> int | None:
+        return None if self._where or not table.schema else catalogue.counted_rows(self._leader, table.relation)
+
     def now(self) -> datetime:
         found: datetime = self.ask("SELECT clock_timestamp()")[0][0]
         return found
@@ -86,7 +90,8 @@ class PostgresReader(TableReader):
         table = piece.table
         # Qualified: a bare name would mean the column of the result, which may be the text of it.
         order = f"{table.relation if table.schema else 'query'}.{quoted(piece.order)}" if piece.order else ""
-        return Split(table, self._columns[table.stream], self._condition(piece.condition), order)
+        self._numbers += 1
+        return Split(table, self._columns[table.stream], self._condition(piece.condition), order, self._numbers)
 
     def _copy(self) -> None:
         self._running = min(self._readers, len(self._splits))

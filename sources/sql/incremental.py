@@ -61,7 +61,10 @@ class IncrementalRound(Round):
         except Finished:
             reading, self._reading = self._reading, None
             return self._last_step(reading)
-        return None if part is None else self._step(self._reading, part)
+        if part is None:
+            return None
+        self.count(part)
+        return self._step(self._reading, part)
 
     def _next(self) -> _Reading:
         if not self._waiting:

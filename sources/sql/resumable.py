@@ -57,6 +57,7 @@ class ResumableRound(Round):
             return self._end_of_wave()
         if part is None:
             return None
+        self.count(part)
         self._states[part.table.stream]["rows"] += len(part.rows) + len(part.dead)
         return self._handing.step(part, goes_on=True)
 

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ingest.connectors import Polled
+from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Piece, TableReader
 from ingest.sources.databases.tables import TableInfo
 from ingest.sources.sql.handing import Handing
+from ingest.sources.sql.tally import Tally
 
 VERSION = 1
 WAIT_MS = 500
@@ -17,9 +19,16 @@ WAIT_MS = 500
 class Round(ABC):
     """Used by the task's thread; its reader is closed by the task."""
 
+    tally: Tally | None = None
+
     @abstractmethod
     def poll(self) -> Polled | None:
         """The next step, or None if there is none yet. Raises ``Finished``."""
+
+    def count(self, part: Part) -> None:
+        """Notes a part for ``lag`` and for what is told."""
+        if self.tally is not None:
+            self.tally.add(part)
 
 
 class WholeRound(Round):
@@ -53,6 +62,7 @@ class WholeRound(Round):
             return self._last_step()
         if part is None:
             return None
+        self.count(part)
         self._rows[part.table.stream] += len(part.rows) + len(part.dead)
         return self._handing.step(part, goes_on=True)
 

@@ -16,6 +16,7 @@ from ingest.sources.sql.resumable import UNFINISHED, ResumableRound
 from ingest.sources.sql.rounds import VERSION, Round, WholeRound
 from ingest.sources.sql.schedule import Schedule
 from ingest.sources.sql.settings import SqlSettings
+from ingest.sources.sql.tally import Tally
 
 _PART_BYTES = 4 * 1024 * 1024
 
@@ -58,6 +59,9 @@ class SqlTask(SourceTask):
             self._positions |= {stream: position for stream, position in polled.positions.items() if position}
         return polled
 
+    def lag(self) -> Mapping[str, int] | None:
+        return None if self._round is None or self._round.tally is None else self._round.tally.left()
+
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
@@ -69,6 +73,14 @@ class SqlTask(SourceTask):
         tables = list(self._reader.tables(self._settings.selection))
         self._handing.check(tables)
         self._round = self._round_over(self._reader, tables)
+        self._round.tally = Tally(self._context.environment.clock, self._context.report, self._expected(tables))
+
+    def _expected(self, tables: list[TableInfo]) -> dict[str, int]:
+        """Of an incremental round nobody knows how much is new."""
+        if self._settings.incremental is not None or self._reader is None:
+            return {}
+        found = {table.stream: self._reader.expected_rows(table) for table in tables if self._is_due(table.stream)}
+        return {stream: rows for stream, rows in found.items() if rows is not None}
 
     def _round_over(self, reader: TableReader, tables: list[TableInfo]) -> Round:
         now_ms = self._context.environment.clock.now_ms()
