@@ -12,11 +12,13 @@ from ingest.sources.sql.settings import SqlSettings
 
 
 class SqlSource(SourceConnector):
-    """Tables and queries of PostgreSQL and SQLite, as they were at one moment, imported once: all rows or none.
+    """Tables and queries of PostgreSQL, MariaDB, MySQL, SQLite, and of others through SQLAlchemy: imported once, again
+    and again as a whole, or only what is new.
 
-    The whole import is one transaction of the hub: nobody sees a row before the last one is there, and after a crash
-    it begins anew. The topic may hold `{schema}` and `{table}`. Types are exact; a row with a value that no type can
-    hold is a dead letter. `ingest positions reset` makes the next run import again.
+    A whole import is of one moment and one transaction of the hub: nobody sees a row before the last one is there, and
+    after a crash it begins anew (or, with `resume`, goes on). With `incremental` each step commits by itself. The topic
+    may hold `{schema}` and `{table}`. Types are exact; a row with a value that no type can hold is a dead letter.
+    `ingest positions reset` makes the next run import again.
     """
 
     Settings: ClassVar[type[Settings]] = SqlSettings
