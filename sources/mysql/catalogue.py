@@ -18,7 +18,8 @@ SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(ENGINE, '') FROM information_schema.TA
 WHERE TABLE_TYPE IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
 AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 2"""
 _COLUMNS = """
-SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
+SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s
+ORDER BY ORDINAL_POSITION"""
 _KEY = """
 SELECT COLUMN_NAME FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND INDEX_NAME = 'PRIMARY' ORDER BY SEQ_IN_INDEX"""
@@ -46,23 +47,27 @@ def known_tables(connection: Any) -> list[KnownTable]:
 
 
 def described(
-    connection: Any, feed: PacketSocket, table: TableInfo, columns: Sequence[str] | None
+    connection: Any, feed: PacketSocket, table: TableInfo, columns: Sequence[str] | None, *, invisible: bool = False
 ) -> tuple[TableInfo, list[ResultColumn]]:
-    """The table with its columns and its key. From here on nobody can alter it until the transaction ends."""
+    """The table with its columns (``invisible`` ones, too, if that is said) and its key.
+
+    From here on nobody can alter it until the transaction ends.
+    """
     run(connection, f"SELECT 1 FROM {table.relation} LIMIT 0")  # noqa: S608 - quoted, or the user's own query
-    statement = Statement(connection, feed, f"SELECT * FROM {table.relation}")  # noqa: S608 - likewise
-    statement.close()
     place = [table.schema, table.name]
     types: dict[str, str] = dict(run(connection, _COLUMNS, place)) if table.schema else {}
+    names = ", ".join(map(quoted, types)) if invisible else "*"
+    statement = Statement(connection, feed, f"SELECT {names} FROM {table.relation}")  # noqa: S608 - likewise
+    statement.close()
     found = {
         each.name: result_column(each, quoted(each.name), types.get(each.name, f"type {each.type}"))
         for each in statement.columns
     }
     read = [found[name] for name in wanted(list(found), columns, table.stream)]
     key = [name for (name,) in run(connection, _KEY, place)] if table.schema else []
-    names = {column.info.name for column in read}
+    read_names = {column.info.name for column in read}
     infos = [column.info for column in read]
-    return replace(table, columns=infos, key=key if set(key) <= names else ()), read
+    return replace(table, columns=infos, key=key if set(key) <= read_names else ()), read
 
 
 def primary_key(connection: Any, table: TableInfo) -> str | None:

@@ -63,7 +63,7 @@ class _NoRow(Exception):
     """The bytes are no row."""
 
 
-class _TooMuch(Exception):
+class TooMuch(Exception):
     """The column's type cannot hold the value."""
 
 
@@ -115,7 +115,7 @@ def _read_row(
         if not nulls >> field & 1:
             try:
                 cell = _cell(int(kind), int(scale), content)
-            except _TooMuch:
+            except TooMuch:
                 refused[row] = refused[row] or field + 1
         cells[field].append(cell)
     if content.at != len(content.content):
@@ -146,7 +146,7 @@ def utf8(value: bytes) -> bytes:
     try:
         value.decode()
     except UnicodeDecodeError:
-        raise _TooMuch from None
+        raise TooMuch from None
     return value
 
 
@@ -156,39 +156,39 @@ def _decimal(value: bytes, scale: int) -> bytes:
     if not digits or (whole + fraction).strip(b"0123456789"):
         raise _NoRow
     if len((whole + fraction).lstrip(b"0")) > 38 or len(fraction) > scale:
-        raise _TooMuch
+        raise TooMuch
     number: int = int(whole + fraction or b"0") * 10 ** (scale - len(fraction))
     if number >= 10**38:
-        raise _TooMuch
+        raise TooMuch
     return (-number if value[:1] == b"-" else number).to_bytes(16, "little", signed=True)
 
 
 def days_of(year: int, month: int, day: int) -> int:
-    """Since 1970-01-01; raises ``_TooMuch`` for what the calendar has not."""
+    """Since 1970-01-01; raises ``TooMuch`` for what the calendar has not."""
     try:
         if year == 0:
             return date(4, month, day).toordinal() - date(4, 1, 1).toordinal() - _YEAR_0_DAYS
         return date(year, month, day).toordinal() + 365 - _YEAR_0_DAYS
     except ValueError:
-        raise _TooMuch from None
+        raise TooMuch from None
 
 
 def _moment(value: bytes, kind: int) -> bytes:
     if not value:
-        raise _TooMuch
+        raise TooMuch
     if len(value) not in (4, 7, 11):
         raise _NoRow
     year, month, day, hour, minute, second, us = struct.unpack("<HBBBBBI", value.ljust(11, b"\0"))
-    days = _beyond_python(year, month, day) if year > 9999 else days_of(year, month, day)
+    days = beyond_python(year, month, day) if year > 9999 else days_of(year, month, day)
     within = (hour * 3600 + minute * 60 + second) * 1_000_000 + us
     if kind == DATE:
         if within:
-            raise _TooMuch
+            raise TooMuch
         return struct.pack("<i", days)
     return struct.pack("<q", days * _DAY_US + within)
 
 
-def _beyond_python(year: int, month: int, day: int) -> int:
+def beyond_python(year: int, month: int, day: int) -> int:
     """The calendar repeats itself every 400 years, which are 146097 days."""
     cycles = (year - 2000) // 400
     return days_of(year - 400 * cycles, month, day) + 146_097 * cycles
@@ -200,7 +200,7 @@ def _time(value: bytes) -> bytes:
     negative, days, hour, minute, second, us = struct.unpack("<BIBBBI", value.ljust(12, b"\0"))
     within = (hour * 3600 + minute * 60 + second) * 1_000_000 + us
     if days or within >= _DAY_US or (negative and within):
-        raise _TooMuch
+        raise TooMuch
     return struct.pack("<q", within)
 
 

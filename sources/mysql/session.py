@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -95,28 +95,30 @@ def begin(connection: Any) -> None:
     run(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
 
-def begin_together(connections: list[Any]) -> str | None:
-    """Begins on all of them while nobody can commit. If that is not allowed, or something keeps the lock from being
-    given, only the first one begins, and the text says why."""
+def begin_together(connections: list[Any], begun: Callable[[Any], None]) -> str | None:
+    """Begins on all of them while nobody can commit, then calls ``begun`` with the first, before others may commit.
+
+    If the lock is not allowed or not given in time, only the first one begins, and the text says why.
+    """
     import pymysql
 
     first = connections[0]
-    if len(connections) == 1:
-        begin(first)
-        return None
+    refused = None
     try:
-        run(first, "FLUSH TABLES WITH READ LOCK")
+        if len(connections) > 1:
+            run(first, "FLUSH TABLES WITH READ LOCK")
     except pymysql.Error as error:
         if error.args[0] not in (_MISSING_PRIVILEGE, _LOCK_WAIT):
             raise
-        begin(first)
-        return str(error.args[1])
+        refused = str(error.args[1])
     try:
-        for connection in connections:
+        for connection in connections[:1] if refused else connections:
             begin(connection)
+        begun(first)
     finally:
-        run(first, "UNLOCK TABLES")
-    return None
+        if len(connections) > 1:
+            run(first, "UNLOCK TABLES")
+    return refused
 
 
 def end(connection: Any, url: str, *, busy: bool) -> None:

@@ -51,6 +51,8 @@ class MysqlReader(TableReader):
     """
 
     row_values: ClassVar[bool] = False  # they are compared, but by no index
+    _invisible: ClassVar[bool] = False
+    """Whether columns come that ``SELECT *`` leaves out."""
 
     def __init__(
         self,
@@ -144,8 +146,11 @@ class MysqlReader(TableReader):
         for connection in self._connections:
             end(connection, self._url, busy=busy)
 
+    def _noted(self, connection: Any) -> None:
+        """Called when the first transaction has begun, under the lock if there is one."""
+
     def _begin(self) -> None:
-        alone = begin_together(self._connections)
+        alone = begin_together(self._connections, self._noted)
         if alone is None:
             return
         self._report(
@@ -178,7 +183,9 @@ class MysqlReader(TableReader):
                 )
 
     def _described(self, table: TableInfo, selection: Selection) -> TableInfo:
-        found, columns = catalogue.described(self._connections[0], self._feeds[0], table, selection.columns)
+        found, columns = catalogue.described(
+            self._connections[0], self._feeds[0], table, selection.columns, invisible=self._invisible
+        )
         self._columns[table.stream] = columns
         return found
 
