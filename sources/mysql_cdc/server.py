@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +25,10 @@ WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND INDEX_NAME = 'PRIMARY' ORDER BY 
 _DENIED = (1227, 1045, 1142)
 _GRANT = "grant it: GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO ...; (MySQL: REPLICATION CLIENT)"
 
+GONE = (
+    "its binlogs were purged or reset, or this is another server: `ingest positions reset` takes a new snapshot; raise "
+    "expire_logs_days above the longest time that the source may stand still"
+)
 _NO_LOG = "set log_bin in its configuration, and restart it"
 
 T = TypeVar("T")
@@ -80,8 +85,7 @@ class Server:
         if found is None:
             raise PositionLost(
                 f"the server has no longer what comes after {place.file}:{place.position}",
-                hint="its binlogs were purged or reset, or this is another server: `ingest positions reset` takes a new "
-                "snapshot; raise expire_logs_days above the longest time that the source may stand still",
+                hint=GONE,
             )
         return normal(str(found))
 
@@ -111,9 +115,14 @@ class Server:
         """The rows of a statement."""
         return self._asked(lambda: run(self._connection, statement, values))
 
+    def end_thread(self, number: int) -> None:
+        """Ends another connection of this user, if it is still there: it would keep binlogs from being purged."""
+        with suppress(ConnectorError):
+            self.ask(f"KILL {number}")
+
     def close(self) -> None:
         """Ends the connection."""
-        self._connection.close()
+        self._connection._force_close()
 
     def _check_setting(self, name: str, wanted: str, otherwise: str) -> None:
         found = str(self._value(f"SELECT @@global.{name}"))

@@ -16,7 +16,7 @@ from ingest.sources.mysql.result_rows_twin import END, ERROR, FULL, MORE
 from ingest.sources.mysql.session import connected, run
 from ingest.sources.mysql_cdc.place import Place
 from ingest.sources.mysql_cdc.row_images import headers
-from ingest.sources.mysql_cdc.server import denied
+from ingest.sources.mysql_cdc.server import GONE, denied
 
 _REGISTER, _DUMP = 0x15, 0x12
 _MOST_EVENTS = 65_536
@@ -79,8 +79,13 @@ class BinlogStream:
             self._turn_over(need)
         return self._events(memory, starts[:count] + 1, lengths[:count] - 1) if count else None
 
+    @property
+    def thread(self) -> int:
+        """The server's number of this connection."""
+        return int(self._connection.thread_id())
+
     def close(self) -> None:
-        """Ends the connection; the server notices."""
+        """Ends the connection; a server that has nothing to send may notice seconds later."""
         self._connection._force_close()
 
     def _begin(self, place: Place, server_id: int) -> None:
@@ -151,6 +156,5 @@ class BinlogStream:
             )
         return PositionLost(
             f"the server cannot go on where this source stands: {said}",
-            hint="its binlogs were purged or reset, or this is another server: `ingest positions reset` takes a new "
-            "snapshot; raise expire_logs_days above the longest time that the source may stand still",
+            hint=GONE,
         )

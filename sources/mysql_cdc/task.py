@@ -43,6 +43,7 @@ class MysqlCdcTask(SourceTask):
         self._held: Part | None = None
         self._begun = False
         self._ended = False
+        self._is_told = True
         self._server = Server(self._settings.url)
         self._server.check(self._settings.server_id)
         kind = "mariadb" if self._server.is_mariadb else "mysql"
@@ -52,6 +53,7 @@ class MysqlCdcTask(SourceTask):
             self._begin_snapshot()
         else:
             self._begin_stream(self._server.end() if position is None else place_of(position))
+            self._is_told = position is not None
         self._end = self._server.end() if context.until_caught_up else None
 
     def poll(self) -> Polled | None:
@@ -65,7 +67,7 @@ class MysqlCdcTask(SourceTask):
             return self._last_step()
         events = self._stream.read(_WAIT_MS)
         if events is None:
-            return None
+            return None if self._is_told else self._step([], [])
         records: list[Records] = []
         dead: list[DeadRecords] = []
         now_ms = self._context.environment.clock.now_ms()
@@ -76,6 +78,8 @@ class MysqlCdcTask(SourceTask):
         return self._step(records, dead)
 
     def close(self) -> None:
+        if self._stream is not None and self._server is not None:
+            self._server.end_thread(self._stream.thread)
         for each in (self._stream, self._snapshot, self._server):
             if each is not None:
                 each.close()
@@ -114,15 +118,15 @@ class MysqlCdcTask(SourceTask):
     def _step(self, records: Sequence[Records], dead: Sequence[DeadRecords]) -> Polled | None:
         place = self._decoder.transactions.place
         moved = place.file != self._committed.file or place.position - self._committed.position > _QUIET_BYTES
-        if not records and not dead and not moved:
+        if not records and not dead and not moved and self._is_told:
             return None
-        self._committed = place
+        self._committed, self._is_told = place, True
         return Polled(records, {STREAM: place.as_json()}, dead)
 
     def _last_step(self) -> Polled | None:
         place = self._decoder.transactions.place
         self._ended = True
-        if place == self._committed:
+        if place == self._committed and self._is_told:
             raise EndOfInput
         return Polled((), {STREAM: place.as_json()})
 
