@@ -125,4 +125,11 @@ _LEAF_VALUES: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType],
 
 def told(array: pa.Array) -> list[str]:
     """Each value as text, in which NaN equals NaN and -0.0 is not 0.0."""
-    return [str(item) for item in array]
+    return [_told(item, array.slice(row, 1)) for row, item in enumerate(array)]
+
+
+def _told(item: Any, alone: pa.Array) -> str:
+    try:
+        return str(item)
+    except OverflowError:  # the last hours of the year 9999 in a zone to the east: no datetime of Python's
+        return str(alone.to_string(window=1_000_000, container_window=1_000_000))
