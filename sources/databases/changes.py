@@ -86,8 +86,10 @@ class _Keys:
 def _keys_of(changes: Changes) -> _Keys | None:
     if not changes.table.key:
         return None
-    old = _key(changes.before, changes.table.key)
     new = _key(changes.after, changes.table.key)
+    if changes.before.null_count == len(changes):
+        return _Keys(pa.nulls(len(changes), new.type), new, np.zeros(len(changes), bool))
+    old = _key(changes.before, changes.table.key)
     update = pc.equal(changes.op, "u")
     differs = pc.fill_null(pc.not_equal(old, new), False)
     return _Keys(old, new, pc.and_(update, differs).to_numpy(zero_copy_only=False))
@@ -127,36 +129,46 @@ def _chosen_keys(keys: _Keys, rows: np.ndarray, parts: np.ndarray) -> pa.Array:
 
 
 def _debezium(changes: Changes, rows: np.ndarray, parts: np.ndarray) -> pa.StructArray:
-    places = pa.array(rows)
-    op, before, after = _sides(changes, places, parts)
-    columns = {
-        "before": before,
-        "after": after,
-        "source": changes.source.take(places),
-        "op": op,
-        "ts_ms": changes.ts_ms.take(places),
-    }
+    changes = _repeated(changes, rows)
+    op, before, after = _sides(changes, parts)
+    columns = {"before": before, "after": after, "source": changes.source, "op": op, "ts_ms": changes.ts_ms}
     if changes.transaction is not None:
-        columns["transaction"] = changes.transaction.take(places)
+        columns["transaction"] = changes.transaction
     return _struct(columns, parts)
 
 
 def _flat(changes: Changes, rows: np.ndarray, parts: np.ndarray) -> pa.StructArray:
-    places = pa.array(rows)
-    op, before, after = _sides(changes, places, parts)
+    changes = _repeated(changes, rows)
+    op, before, after = _sides(changes, parts)
     row = pc.if_else(pc.is_null(after), before, after)
     columns = {field.name: pc.struct_field(row, field.name) for field in row.type}
     columns |= {
         "__op": op,
         "__deleted": pc.equal(op, "d"),
-        "__source": changes.source.take(places),
-        "__ts_ms": changes.ts_ms.take(places),
+        "__source": changes.source,
+        "__ts_ms": changes.ts_ms,
     }
     return _struct(columns, parts)
 
 
-def _sides(changes: Changes, places: pa.Array, parts: np.ndarray) -> tuple[pa.Array, pa.Array, pa.Array]:
-    op, before, after = changes.op.take(places), changes.before.take(places), changes.after.take(places)
+def _repeated(changes: Changes, rows: np.ndarray) -> Changes:
+    """The change of each record; mostly they are as many."""
+    if len(rows) == len(changes):
+        return changes
+    places = pa.array(rows)
+    return Changes(
+        changes.table,
+        changes.op.take(places),
+        changes.before.take(places),
+        changes.after.take(places),
+        changes.source.take(places),
+        changes.ts_ms.take(places),
+        None if changes.transaction is None else changes.transaction.take(places),
+    )
+
+
+def _sides(changes: Changes, parts: np.ndarray) -> tuple[pa.Array, pa.Array, pa.Array]:
+    op, before, after = changes.op, changes.before, changes.after
     if not parts.any():
         return op, before, after
     deleted, inserted = pa.array(parts == _DELETE), pa.array(parts == _INSERT)

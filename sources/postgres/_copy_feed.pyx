@@ -81,8 +81,8 @@ def feed_messages(
 ):
     """As ``feed``, for messages that do not tell their own length: each stands behind it (uint32).
 
-    Returns early once something is there and nothing more has come for ``linger_ms``, and in any case after
-    ``wait_ms``. Memory is full when a message with its length does not fit.
+    Returns early once there is something in the memory and nothing more has come for ``linger_ms``, and in any case
+    after ``wait_ms``. Memory is full when a message with its length does not fit.
     """
     cdef GetCopyData get = <GetCopyData> <size_t> functions[0]
     cdef ConsumeInput consume = <ConsumeInput> <size_t> functions[1]
@@ -116,7 +116,7 @@ def feed_messages(
             ready = 0
             left_ms = <int> (until - now_ms())
             if left_ms > 0:
-                ready = poll(&waiting, 1, min(linger_ms, left_ms) if count else left_ms)
+                ready = poll(&waiting, 1, min(linger_ms, left_ms) if at else left_ms)
             if ready == 0 or (ready < 0 and errno == EINTR):
                 outcome = LATER
                 break

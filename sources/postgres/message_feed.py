@@ -20,7 +20,7 @@ except ImportError:
 
 MORE, LATER, END, BROKEN = 1, 0, -1, -2
 """The memory is full; nothing more came; the stream has ended, or failed; the connection is lost."""
-_LINGER_MS = 5
+_LINGER_MS = 20
 
 Take = Callable[[np.ndarray, int, int], tuple[int, int, int, bytes]]
 
@@ -42,7 +42,7 @@ def taker(pgconn: Any) -> Take:
             if size < 0:
                 return size, at, count, b""
             if size == 0:
-                patience = _LINGER_MS if count else wait_ms
+                patience = _LINGER_MS if at else wait_ms
                 if not select.select([pgconn.socket], [], [], patience / 1000)[0]:
                     return LATER, at, count, b""
                 if not consumed(pgconn):

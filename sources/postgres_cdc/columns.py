@@ -51,6 +51,8 @@ class RowDecoder:
 
     def decode(self, data: np.ndarray, places: np.ndarray) -> Rows:
         """The rows at ``places`` of ``data``; -1 gives a row of nulls."""
+        if not (places >= 0).any():
+            return self._none(len(places))
         found, refused = messages.rows_at(data, places, self._kinds)
         columns, unsent = [], []
         for number, (field, finish, parts) in enumerate(zip(self.fields, self._finish, found, strict=True)):
@@ -60,6 +62,11 @@ class RowDecoder:
             columns.append(column)
             unsent.append(parts[-1])
         return Rows(columns, unsent, refused)
+
+    def _none(self, count: int) -> Rows:
+        nothing = np.zeros(count, np.uint8)
+        columns = [pa.nulls(count, field.type) for field in self.fields]
+        return Rows(columns, [nothing] * len(columns), np.zeros(count, np.int32))
 
 
 def filled(new: Rows, old: Rows, has_old: np.ndarray) -> Rows:

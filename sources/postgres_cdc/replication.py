@@ -15,7 +15,7 @@ from ingest.environment import Environment
 from ingest.errors import SystemUnavailable
 from ingest.sources.databases.tables import quoted
 from ingest.sources.postgres.failures import failure, said
-from ingest.sources.postgres.message_feed import BROKEN, LATER, taker
+from ingest.sources.postgres.message_feed import BROKEN, taker
 from ingest.sources.postgres.session import replicating
 from ingest.sources.postgres_cdc.identity import Identity
 from ingest.sources.postgres_cdc.place import lsn_number, lsn_text
@@ -76,14 +76,14 @@ class Replication:
         self._replier = threading.Thread(target=self._reply_on, name="replication-replies", daemon=True)
         self._replier.start()
 
-    def take(self, memory: np.ndarray, at: int, wait_ms: int) -> tuple[bool, int, bytes]:
-        """Messages as frames into ``memory`` from ``at`` on; returns whether it is full, where they end, and a message
-        for which there was no room. Waits up to ``wait_ms`` for the first. Raises ``ConnectorError``."""
+    def take(self, memory: np.ndarray, at: int, wait_ms: int) -> tuple[int, bytes]:
+        """Messages as frames into ``memory`` from ``at`` on, until it is full or no more come; waits up to ``wait_ms``
+        for the first. Returns where they end, and a message for which there was no room. Raises ``ConnectorError``."""
         with self._lock:
             outcome, end, _, left = self._take(memory, at, wait_ms)
         if outcome < 0 and end == at:
             raise self._end_of_stream(outcome)
-        return outcome not in (LATER, BROKEN), end, left
+        return end, left
 
     def confirm(self, end: int) -> None:
         """The server may forget what lies before ``end``; it is told at once. A connection that is broken is noticed

@@ -175,8 +175,7 @@ class PostgresCdcTask(SourceTask):
         if len(self._left) + 4 > len(self._memory):
             self._memory = np.empty(len(self._left) + 4, np.uint8)
         at = put_frame(self._memory, 0, self._left) if self._left else 0
-        wait_ms = 0 if at else _WAIT_MS
-        _, end, self._left = self._replication.take(self._memory, at, wait_ms)
+        end, self._left = self._replication.take(self._memory, at, _WAIT_MS)
         return self._memory[:end]
 
     def _is_due(self) -> bool:
