@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -62,14 +62,18 @@ class Debezium:
 
     def wait_for(self, text: str) -> list[Event]:
         """Returns once a record has ``text`` in its value, with all up to now."""
+        self.wait_until(lambda: any(text in json.dumps(event.value, default=str) for event in self.events()))
+        return self.events()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Looks again and again, while the engine runs: its output is a file, and nothing tells of a new line."""
         waiting = threading.Event()
         for _ in range(int(_PATIENCE_S / _LOOK_S)):
-            events = self.events()
-            if any(text in json.dumps(event.value, default=str) for event in events):
-                return events
+            if condition():
+                return
             assert self._process.poll() is None, self.said()
-            waiting.wait(_LOOK_S)  # another program's file: nothing tells of a new line
-        raise AssertionError(f"Debezium never sent {text}: {self.said()}")
+            waiting.wait(_LOOK_S)
+        raise AssertionError(f"it never came: {self.said()}")
 
     def said(self) -> str:
         return (self._folder / "said.txt").read_text()[-4000:]
