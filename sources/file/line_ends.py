@@ -16,12 +16,18 @@ from ingest.sources.file.byte_arrays import laid_out, trimmed, without_end
 from ingest.sources.file.fingerprint import Bytes
 from ingest.sources.file.rules import Index
 
-kernel: Any = None
-if not os.environ.get("INGEST_PURE"):
+
+def _compiled() -> Any:
+    if os.environ.get("INGEST_PURE"):
+        return None
     try:
-        from ingest.sources.file import _line_ends as kernel
+        from ingest.sources.file import _line_ends
     except ImportError:
-        kernel = None
+        return None
+    return _line_ends
+
+
+kernel = _compiled()
 
 
 def find_byte(data: Bytes, wanted: int) -> Index:
