@@ -21,10 +21,10 @@ def _compiled() -> Any:
     if os.environ.get("INGEST_PURE"):
         return None
     try:
-        from ingest.sources.file import _line_ends
+        import ingest.sources.file._line_ends as compiled
     except ImportError:
         return None
-    return _line_ends
+    return compiled
 
 
 kernel = _compiled()
