@@ -71,6 +71,11 @@ class Records:
         """Bytes held by the columns (shared buffers counted as far as they are used)."""
         return sum(int(column.nbytes) for column in self._row_columns().values())
 
+    @property
+    def buffer_bytes(self) -> int:
+        """No less than ``nbytes``, and found in a fraction of its time: buffers count whole, shared or not."""
+        return sum(column.get_total_buffer_size() for column in self._row_columns().values())
+
     def with_value(self, value: pa.Array) -> Records:
         """The same records with another value column of the same length."""
         if len(value) != len(self.value):
@@ -104,8 +109,7 @@ class Records:
         return cls(value=pa.array(rows, type=None if rows else pa.struct([])), topic=topic, **columns)
 
     def _row_columns(self) -> dict[str, pa.Array]:
-        found = {name: getattr(self, name) for name in _ROW_COLUMNS}
-        return {name: column for name, column in found.items() if column is not None}
+        return {name: column for name in _ROW_COLUMNS if (column := getattr(self, name)) is not None}
 
     def _map(self, change: Any) -> Records:
         return replace(self, **{name: change(column) for name, column in self._row_columns().items()})

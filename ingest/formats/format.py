@@ -82,7 +82,7 @@ def with_binary_keys(records: Records) -> Records:
 
 def without_large(records: Records, max_bytes: int) -> tuple[Records, list[Rejected]]:
     """Takes out the values above ``max_bytes``; ``records`` must hold binary values."""
-    if records.value.nbytes <= max_bytes:
+    if records.value.get_total_buffer_size() <= max_bytes or records.value.nbytes <= max_bytes:  # the first is quick
         return records, []
     import pyarrow.compute as pc
 

@@ -116,10 +116,6 @@ class Hub(ABC):
         What is larger than one batch may be stored in part if it fails: transactions are all or nothing.
         """
 
-    def append_synced(self, records: Records, partition: int) -> Appended:
-        """The same, and waits until the bytes are on disk."""
-        return self.append(records, partition).result()
-
     @abstractmethod
     def read(
         self,

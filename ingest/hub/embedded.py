@@ -91,14 +91,6 @@ class EmbeddedHub(Hub):
         stored.add_done_callback(lambda future: _hand_over(future, done, records.topic, partition, len(records)))
         return done
 
-    def append_synced(self, records: Records, partition: int) -> Appended:
-        if not len(records):
-            return self.append(records, partition).result()
-        store = self._store
-        log = store.partition(records.topic, partition)
-        stored = store.append_synced(log, encode(records, log.config, store.env.clock.now_ms()))
-        return Appended(records.topic, partition, stored.base_offset, len(records))
-
     def read(
         self,
         topic: str,

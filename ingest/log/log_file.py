@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pyarrow as pa
+
 from ingest.disk import Disk
 
 
@@ -59,6 +61,14 @@ class LogFile:
         view = memoryview(buffer)
         while written < len(view):
             written += os.pwrite(self.fd, view[written:], position + written)
+
+    def read_bulk(self, size: int, position: int) -> memoryview:
+        """As ``read_at``, in memory of Arrow's pool: bulk that is read again and again costs no page faults."""
+        target = memoryview(pa.allocate_buffer(size)).cast("B")
+        done = 0
+        while done < size and (count := os.preadv(self.fd, [target[done:]], position + done)):
+            done += count
+        return target[:done]
 
     def read_at(self, size: int, position: int) -> bytes:
         """Up to ``size`` bytes; fewer only at the end of the file."""

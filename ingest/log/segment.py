@@ -233,18 +233,18 @@ class Segment:
         first = batch_walk.batch_bytes(file, head, position)
         if batch_walk.START.unpack_from(head)[0] >= limit:
             return memoryview(b""), -1
-        data = file.read_at(min(max(max_bytes, first), end - position), position)
+        data = file.read_bulk(min(max(max_bytes, first), end - position), position)
         used, next_offset = _whole_batches(data, limit)
         if not used:
             raise batch_walk.damaged(file, position)
-        return memoryview(data)[:used], next_offset
+        return data[:used], next_offset
 
     def largest_timestamp(self) -> int:
         """Of its records; -1 if it has none."""
         return self.time_index.largest()[0] if self._file is None else self.max_timestamp
 
 
-def _whole_batches(data: bytes, limit: int) -> tuple[int, int]:
+def _whole_batches(data: memoryview, limit: int) -> tuple[int, int]:
     """How many bytes of ``data`` are whole batches below ``limit``, and the offset after them."""
     unpack, at, previous, size = batch_walk.START.unpack_from, 0, -1, len(data)
     while at + HEADER_BYTES <= size:

@@ -37,7 +37,7 @@ class RowExpressions:
     def apply(self, records: Records) -> tuple[Records, list[Refusal]]:
         """The records with key and timestamp; rows for which an expression fails are refused."""
         if not self._texts:
-            return with_key(records, records.key), []
+            return (records if records.key is None else with_key(records, records.key)), []
         seen, places = _readable(records)
         found = self._expressions.evaluate(seen)
         columns = list(found.columns) if places is None else [column.take(places) for column in found.columns]

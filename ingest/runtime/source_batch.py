@@ -190,4 +190,5 @@ def _without_large(records: Records, limit: int) -> tuple[Records, Sequence[Refu
 
 def _is_one_batch(records: Records, limit: int) -> bool:
     each = _RECORD_OVERHEAD_BYTES + common_headers_size(records)
-    return records.nbytes + len(records) * each + BATCH_OVERHEAD_BYTES <= min(limit, _ONE_BATCH_BYTES)
+    room = min(limit, _ONE_BATCH_BYTES) - len(records) * each - BATCH_OVERHEAD_BYTES
+    return records.buffer_bytes <= room or records.nbytes <= room

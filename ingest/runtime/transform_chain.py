@@ -51,6 +51,8 @@ class TransformChain:
     def apply(self, records: Records, states: States = ()) -> ChainResult:
         """Sends a batch of one stream through; ``rows`` are set here. Raises what a transform raises."""
         batches = [replace(records, rows=pa.array(np.arange(len(records), dtype=np.int64)))]
+        if not self._transforms:
+            return ChainResult(batches, (), states)
         refused: list[Refusal] = []
         after = list(states) or [None] * len(self._transforms)
         with self._lock:
