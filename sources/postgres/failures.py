@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sources.databases.url import masked
 
@@ -23,6 +26,17 @@ def failure(error: Exception, url: str) -> ConnectorError:
     """``error`` is psycopg's; what may pass is ``SystemUnavailable``."""
     code = getattr(error, "sqlstate", None) or ""
     return said(str(error).strip(), code, url)
+
+
+@contextmanager
+def judged(url: str) -> Iterator[None]:
+    """What psycopg raises inside is raised as ``failure`` has it."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise failure(error, url) from error
 
 
 def said(text: str, code: str, url: str) -> ConnectorError:
