@@ -181,16 +181,19 @@ def _theirs(event: Any) -> Told:
 
 
 def _ours(client: Any, table: str) -> list[Told]:
-    told: list[Told] = []
     with client.consumer(table) as consumer:
-        for row in consumer.rows():
-            key = None if row.key is None else json.loads(row.key)["id"]
-            if row.value is None:
-                told.append((key, None))
-                continue
-            value = row.value
-            told.append((key, value["op"], value["before"], value["after"], *_place(value["source"])))
-    return told
+        rows: list[Any] = []
+        while found := consumer.rows():
+            rows += found
+    return [_of_ours(row) for row in rows]
+
+
+def _of_ours(row: Any) -> Told:
+    key = None if row.key is None else json.loads(row.key)["id"]
+    if row.value is None:
+        return key, None
+    value = row.value
+    return key, value["op"], value["before"], value["after"], *_place(value["source"])
 
 
 def _place(source: dict[str, Any]) -> Told:
