@@ -15,7 +15,7 @@ from ingest.errors import FormatError
 from ingest.log.partition_reader import ReadResult
 from ingest.log.topic_config import TopicConfig
 from ingest.wire.batch import BatchHeader, whole_batches
-from ingest.wire.codec import decode_batch, encode_batches
+from ingest.wire.codec import decode_batch, each_batch, encode_batches
 from ingest.wire.columns import RecordColumns
 
 # What a batch aims at where the topic allows it: large enough for one sync and few headers, small enough for caches.
@@ -40,11 +40,9 @@ def encode(records: Records, config: TopicConfig, now_ms: int, **stamp: Any) -> 
     level = None if compression == "none" else getattr(config, f"compression_{compression}_level", None)
     options = {**stamp, "compression": compression, "level": level}
     limit = config.max_message_bytes
-    rows = _rows_per_batch(columns, limit)
-    if rows >= len(columns) or _may_be_too_large(columns, limit):
+    if _fit_into_one(columns, limit) or _may_be_too_large(columns, limit):
         return encode_batches(columns, max_batch_bytes=limit, **options)
-    parts = (_slice(columns, start, start + rows) for start in range(0, len(columns), rows))
-    return (batch for part in parts for batch in encode_batches(part, max_batch_bytes=limit, **options))
+    return each_batch(columns, batch_bytes=_BATCH_BYTES, max_batch_bytes=limit, **options)
 
 
 def decode(
@@ -69,11 +67,10 @@ def decode(
     return (_joined(parts, topic, partition) if parts else None), end
 
 
-def _rows_per_batch(columns: RecordColumns, limit: int) -> int:
-    """How many records fill a batch, if they are all alike."""
+def _fit_into_one(columns: RecordColumns, limit: int) -> bool:
+    """Whether all records surely are one batch of ordinary size."""
     overhead = _RECORD_BYTES + sum(len(name) + len(value or b"") + 4 for name, value in columns.common_headers)
-    size = _size(columns) + overhead * len(columns)
-    return max(1, int(len(columns) * min(limit, _BATCH_BYTES) / max(size, 1)))
+    return _size(columns) + overhead * len(columns) <= min(limit, _BATCH_BYTES)
 
 
 def _may_be_too_large(columns: RecordColumns, limit: int) -> bool:
@@ -90,16 +87,6 @@ def _may_be_too_large(columns: RecordColumns, limit: int) -> bool:
 def _size(columns: RecordColumns) -> int:
     found = (columns.values, columns.keys, columns.headers)
     return sum(column.nbytes for column in found if column is not None)
-
-
-def _slice(columns: RecordColumns, start: int, end: int) -> RecordColumns:
-    return RecordColumns(
-        values=columns.values[start:end],
-        timestamps=columns.timestamps[start:end],
-        keys=columns.keys[start:end] if columns.keys is not None else None,
-        headers=columns.headers[start:end] if columns.headers is not None else None,
-        common_headers=columns.common_headers,
-    )
 
 
 def _whole(column: pa.Array | None) -> pa.Array | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,17 +81,25 @@ def encode_batches(columns: RecordColumns, *, max_batch_bytes: int, **stamp: Any
     Offsets, and sequences where there is a producer, continue from batch to batch. Raises ``TooLarge`` if one
     record alone does not fit; its row is the fact ``row``. No records make one empty batch.
     """
+    return list(each_batch(columns, batch_bytes=max_batch_bytes, max_batch_bytes=max_batch_bytes, **stamp))
+
+
+def each_batch(columns: RecordColumns, *, batch_bytes: int, max_batch_bytes: int, **stamp: Any) -> Iterator[bytearray]:
+    """As ``encode_batches``, but each is made when it is asked for, and larger than ``batch_bytes`` only where that
+    takes less than one record."""
     encoder = _Encoder(columns, Stamp(**stamp))
     limit = min(max_batch_bytes, _LARGEST)
-    batches: list[bytearray] = []
     start = 0
-    while start < len(columns) or not batches:
-        batch, count = encoder.batch(start, limit)
+    while True:
+        batch, count = encoder.batch(start, min(batch_bytes, limit))
+        if not count and batch_bytes < limit:
+            batch, count = encoder.batch(start, limit)
         if not count and len(columns):
             raise TooLarge(f"record {start} is larger than a batch of {limit} bytes may be", row=start)
-        batches.append(batch)
+        yield batch
         start += count
-    return batches
+        if start >= len(columns):
+            return
 
 
 class _Encoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,7 +45,9 @@ def joined(texts: pa.Array, between: bytes) -> pa.Buffer:
     """All values, none of which is null, end to end."""
     kind = pa.string() if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type) else pa.binary()
     whole = pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts.cast(kind))
-    return pc.binary_join(whole, pa.scalar(between, pa.binary()).cast(kind))[0].as_buffer()
+    _, offsets, data = pc.binary_join(whole, pa.scalar(between, pa.binary()).cast(kind)).buffers()
+    # The one value is the whole buffer: taken as a scalar it would be copied.
+    return data.slice(0, int(np.frombuffer(offsets, np.int32)[1]))
 
 
 def _halved(chunk: pa.Array) -> Iterator[pa.Array]:

@@ -175,6 +175,28 @@ def test_no_batch_is_larger_than_its_limit_and_each_is_as_full_as_it_can_be() ->
     ] == [exact]
 
 
+@BOTH
+def test_batches_made_one_by_one_keep_to_their_size_but_for_a_record_that_is_larger(kernel: Any) -> None:
+    values = [b"a" * 40] * 20 + [b"b" * 700] + [b"c" * 40] * 20
+    records = RecordColumns(pa.array(values), np.arange(len(values), dtype=np.int64))
+    with using(kernel):
+        batches = list(codec.each_batch(records, batch_bytes=400, max_batch_bytes=1000, base_offset=3))
+    sizes = [len(batch) for batch in batches]
+    assert [size > 400 for size in sizes].count(True) == 1
+    assert max(sizes) <= 1000
+    assert [row for batch in batches for row in rows(decoded(batch))] == rows(records)
+    assert read_header(batches[-1]).next_offset == 3 + len(records)
+
+
+def test_batch_is_made_when_it_is_asked_for() -> None:
+    records = RecordColumns(pa.array([b"a" * 40] * 20 + [b"b" * 700]), np.zeros(21, np.int64))
+    batches = codec.each_batch(records, batch_bytes=400, max_batch_bytes=500)
+    assert len(next(batches)) <= 400
+    with pytest.raises(TooLarge) as caught:
+        list(batches)
+    assert caught.value.facts["row"] == 20
+
+
 def test_sequences_and_offsets_continue_from_batch_to_batch() -> None:
     batches = codec.encode_batches(
         some(100), max_batch_bytes=500, base_offset=40, producer_id=5, producer_epoch=1, base_sequence=2**31 - 10
