@@ -112,6 +112,9 @@ class _Import:
 
     def run(self, *, wait_s: float, quiet: bool) -> tuple[int, bool]:
         """The exit code, and whether all is there: a clean stop ends with 0, too."""
+        from ingest.cli.arrow_start import start_arrow
+
+        start_arrow()
         from ingest.cli.import_pipeline import pipeline_of
         from ingest.cli.run import run_all
         from ingest.pipelines.loader import load

@@ -47,6 +47,9 @@ def run(
 
     After a crash, or a stop of any kind, the same command goes on where it stood: no row is lost, none comes twice.
     """
+    from ingest.cli.arrow_start import start_arrow
+
+    start_arrow()  # before the first use of it, which may be where a transform is made
     from ingest.pipelines.loader import load
 
     pipelines = [_on(load(file), data) for file in files]
@@ -57,16 +60,15 @@ def run(
 def run_all(
     talk: Talk, pipelines: Sequence[Pipeline], *, until_caught_up: bool, quiet: bool, wait_s: float
 ) -> Sequence[Outcome]:
-    """Runs them in this process; tells how they come on, and how they ended."""
+    """Runs them in this process; tells how they come on, and how they ended. Call ``start_arrow`` before they are
+    loaded."""
     import sys
 
-    from ingest.cli.arrow_start import start_arrow
     from ingest.cli.progress import ProgressView
     from ingest.environment import Environment
     from ingest.pipelines.runner import Runner
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    start_arrow()
     runner = Runner(
         pipelines, Environment(), until_caught_up=until_caught_up, wait_ms=int(wait_s * 1000), report=talk.say
     )
