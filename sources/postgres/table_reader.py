@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -28,10 +28,18 @@ _RANGES_A_READER = 4
 class PostgresReader(TableReader):
     """``readers`` connections copy at the same time, besides the one that holds snapshot and locks.
 
-    ``snapshot`` names one that somebody else has exported, and keeps until this is closed.
+    ``snapshot`` names one that somebody else has exported, and keeps until this is closed; ``columns`` are those of
+    each table, by its stream, where the selection names none.
     """
 
-    def __init__(self, url: str, readers: int, part_bytes: int, snapshot: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        readers: int,
+        part_bytes: int,
+        snapshot: str | None = None,
+        columns: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._url = url
         self._readers = readers
         self._part_bytes = part_bytes
@@ -43,6 +51,7 @@ class PostgresReader(TableReader):
         self._numbers = 0
         self._leader: Any = None
         self._given = snapshot
+        self._given_columns = columns or {}
 
     def tables(self, selection: Selection) -> Sequence[TableInfo]:
         import psycopg
@@ -128,7 +137,8 @@ class PostgresReader(TableReader):
         return chosen(named, selection.tables, selection.exclude, "public")
 
     def _described(self, table: TableInfo, selection: Selection) -> TableInfo:
-        columns = catalogue.described(self._leader, table.relation, selection.columns, table.stream)
+        wanted = selection.columns or self._given_columns.get(table.stream)
+        columns = catalogue.described(self._leader, table.relation, wanted, table.stream)
         self._columns[table.stream] = columns
         names = [column.info.name for column in columns]
         key = catalogue.key_of(self._leader, table.relation) if table.schema else []

@@ -19,6 +19,9 @@ FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k (n
 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
 WHERE (i.indisprimary OR i.indisreplident) AND i.indislive AND i.indrelid = ANY (%s::oid[])
 ORDER BY i.indexrelid, k.place"""
+_COLUMNS = """
+SELECT attrelid::int8, attname FROM pg_attribute
+WHERE attrelid = ANY (%s::oid[]) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attrelid, attnum"""
 _TYPES = "SELECT oid::int8, typname, typtype, typbasetype::int8, typtypmod FROM pg_type WHERE oid = ANY (%s::oid[])"
 
 
@@ -26,7 +29,8 @@ _TYPES = "SELECT oid::int8, typname, typtype, typbasetype::int8, typtypmod FROM 
 class Capturable:
     """A table, and what the server sends of its rows' old state: ``identity`` as ``Relation`` has it.
 
-    ``primary`` and ``chosen`` are the columns of the primary key and of the index that REPLICA IDENTITY names.
+    ``primary`` and ``chosen`` are the columns of the primary key and of the index that REPLICA IDENTITY names;
+    ``columns`` those that are sent: generated ones are not.
     """
 
     oid: int
@@ -37,6 +41,7 @@ class Capturable:
     identity: str
     primary: Sequence[str] = ()
     chosen: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
     @property
     def key(self) -> Sequence[str]:
@@ -53,6 +58,9 @@ def capturable(connection: Any) -> list[Capturable]:
     """All tables of the database; no views, none of the system."""
     rows = connection.execute(_TABLES).fetchall()
     keys = keys_of(connection, [row[0] for row in rows])
+    columns: dict[int, list[str]] = {}
+    for oid, name in connection.execute(_COLUMNS, [[row[0] for row in rows]]):
+        columns.setdefault(oid, []).append(name)
     return [
         Capturable(
             oid,
@@ -62,6 +70,7 @@ def capturable(connection: Any) -> list[Capturable]:
             persistence == "p",
             identity,
             *keys.get(oid, ((), ())),
+            columns.get(oid, ()),
         )
         for oid, schema, name, kind, partition, identity, persistence in rows
     ]

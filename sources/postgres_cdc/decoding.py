@@ -17,12 +17,12 @@ from ingest.sources.postgres_cdc.columns import Rows, filled
 from ingest.sources.postgres_cdc.messages import Scanned
 from ingest.sources.postgres_cdc.source_fields import SourceFields
 from ingest.sources.postgres_cdc.tables import StreamedTable
+from ingest.sources.postgres_cdc.times import unix_ms
 
 _NAMES = pa.array(["c", "u", "d", "t"])
 _CODES = np.zeros(256, np.int8)
 for _code, _letter in enumerate((messages.INSERT, messages.UPDATE, messages.DELETE, messages.TRUNCATE)):
     _CODES[_letter] = _code
-_SINCE_2000_US = 946_684_800_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Decoder:
         old = streamed.decoder.decode(data, old_at)
         new = filled(streamed.decoder.decode(data, new_at), old, scanned.whole[places].astype(bool))
         within = scanned.transaction[places]
-        ts_ms = (scanned.times_us[within] + _SINCE_2000_US) // 1000
+        ts_ms = unix_ms(scanned.times_us[within])
         changes = Changes(
             streamed.table,
             _NAMES.take(pa.array(_CODES[scanned.operation[places]])),

@@ -32,7 +32,8 @@ def check_same(place: Place, slot: str, identity: Identity, history_of: Callable
             hint="was the server set up anew, or the URL changed? `ingest positions reset` begins anew",
         )
     if place.timeline != identity.timeline:
-        end = end_of_timeline(history_of(identity.timeline), place.timeline)
+        later = identity.timeline > place.timeline
+        end = end_of_timeline(history_of(identity.timeline), place.timeline) if later else None
         if end is None or place.end > end:
             raise PositionLost(
                 f"the server has gone over from timeline {place.timeline} to {identity.timeline}, and the committed "

@@ -86,11 +86,20 @@ def _checked(connection: Any, name: str, publication: _Publication, tables: Sequ
     missing = [each for each in tables if (each.table.schema, each.table.name) not in members]
     for each in missing:
         connection.execute(f"ALTER PUBLICATION {quoted(name)} ADD TABLE {each.table.relation}")
-    return [*_left_out(name, publication), *(_added(name, each) for each in missing)]
+    return [*_left_out(name, publication), *_filtered(connection, name), *(_added(name, each) for each in missing)]
 
 
 def _added(name: str, each: Capturable) -> str:
     return f"{each.table.stream} was added to the publication {name}: its changes from now on are read"
+
+
+def _filtered(connection: Any, name: str) -> list[str]:
+    if connection.info.server_version < 150_000:
+        return []
+    return [
+        f"the publication {name} leaves out rows of {schema}.{table}, which the first snapshot reads"
+        for schema, table in connection.execute(f"{_MEMBERS} AND rowfilter IS NOT NULL", [name])
+    ]
 
 
 def _left_out(name: str, publication: _Publication) -> list[str]:

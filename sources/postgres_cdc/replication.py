@@ -19,11 +19,12 @@ from ingest.sources.postgres.message_feed import BROKEN, taker
 from ingest.sources.postgres.session import replicating
 from ingest.sources.postgres_cdc.identity import Identity
 from ingest.sources.postgres_cdc.place import lsn_number, lsn_text
+from ingest.sources.postgres_cdc.times import since_2000_us
 
 _WAIT_S = 0.2
 _REPLY_EVERY_MS = 5_000
+_PATIENCE = "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'"
 _FAREWELL_S = 2.0
-_SINCE_2000_MS = 946_684_800_000
 
 
 class MadeSlot(NamedTuple):
@@ -65,6 +66,8 @@ class Replication:
         """Asks for everything that was committed after ``end``. Raises ``ConnectorError``."""
         from psycopg.pq import ExecStatus
 
+        patience_ms = int((self._row(_PATIENCE, lambda: False) or ("0",))[0])
+        self._reply_every_ms = min(_REPLY_EVERY_MS, patience_ms // 4 or _REPLY_EVERY_MS)
         options = f"proto_version '1', publication_names {_literal(quoted(publication))}"
         command = f"START_REPLICATION SLOT {quoted(slot)} LOGICAL {lsn_text(end)} ({options})"
         self._pgconn.send_query(command.encode())
@@ -111,11 +114,11 @@ class Replication:
 
     def _reply_on(self) -> None:
         """While nobody polls, too: the server gives up on who is silent for its ``wal_sender_timeout``."""
-        while not self._clock.wait(self._ended, _REPLY_EVERY_MS):
+        while not self._clock.wait(self._ended, self._reply_every_ms):
             self._reply()
 
     def _reply(self, *, ask: bool = False) -> None:
-        now_us = (self._clock.now_ms() - _SINCE_2000_MS) * 1000
+        now_us = since_2000_us(self._clock.now_ms())
         message = struct.pack(">cqqqqB", b"r", *[self._confirmed] * 3, now_us, ask)
         with self._lock, suppress(Exception):
             self._pgconn.put_copy_data(message)

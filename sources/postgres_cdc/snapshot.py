@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from ingest.connectors import DeadRecords, Polled, Records, SourceContext
-from ingest.sources.databases.changes import Changes, records_of
+from ingest.sources.databases.changes import TRANSACTION, Changes, records_of
 from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Selection
 from ingest.sources.databases.tables import TableInfo
@@ -44,10 +44,10 @@ class Snapshot:
         self._held: tuple[Part, bool] | None = None
         self._any = False
         part_bytes = max(1, min(context.max_batch_bytes // 2, _PART_BYTES))
-        self._reader = PostgresReader(settings.url, settings.splits, part_bytes, snapshot)
-        names = [each.table.stream for each in tables]
+        names = {each.table.stream: each.columns for each in tables}
+        self._reader = PostgresReader(settings.url, settings.splits, part_bytes, snapshot, names)
         try:
-            self._reader.start(self._reader.tables(Selection(tables=names)))
+            self._reader.start(self._reader.tables(Selection(tables=list(names))))
         except BaseException:
             self._reader.close()
             raise
@@ -103,6 +103,7 @@ class Snapshot:
             after,
             self._fields.of_rows(table, self._began_ms, snapshot, self.behind.end),
             pa.repeat(pa.scalar(self._began_ms, pa.int64()), count),
+            pa.nulls(count, TRANSACTION) if self._settings.transaction_topic else None,
         )
         made = records_of(
             changes, source=self._context.name, topic=self._context.topic, envelope=self._settings.envelope

@@ -11,12 +11,13 @@ import pyarrow as pa
 from ingest.connectors import DeadRecords, Origin, Records, SourceContext
 from ingest.sources.databases.changes import Changes, records_of
 from ingest.sources.databases.tables import TableInfo
-from ingest.sources.postgres_cdc.decoding import Decoder, Refused, grouped
+from ingest.sources.postgres_cdc.decoding import Decoder, grouped
 from ingest.sources.postgres_cdc.messages import Carried, Scanned, scanned
 from ingest.sources.postgres_cdc.place import STREAM, Place
 from ingest.sources.postgres_cdc.relation import relation_in
 from ingest.sources.postgres_cdc.settings import PostgresCdcSettings
 from ingest.sources.postgres_cdc.tables import StreamedTables
+from ingest.sources.postgres_cdc.transactions import Transactions
 
 
 class Stream:
@@ -38,6 +39,8 @@ class Stream:
         self._carried = Carried()
         self._ended = 0
         self._in_order = "{table}" not in context.topic
+        topic = settings.transaction_topic
+        self._transactions = Transactions(topic, context.name, tables.name_of) if topic else None
 
     @property
     def between_transactions(self) -> bool:
@@ -50,28 +53,47 @@ class Stream:
         piece = scanned(data, self._carried)
         taken = self._not_taken_before(piece)
         before = self._ends_before(piece)
-        now_ms = self._context.environment.clock.now_ms()
         records: list[Records] = []
         dead: list[DeadRecords] = []
-        for first, last, described in self._segments(piece):
+        if self._transactions is not None:
+            self._transactions.begin(piece, inside=self._carried.inside)
+        for first, last, described in _segments(piece):
             if described is not None:
                 self._tables.describe(relation_in(bytes(data[described[0] : sum(described)])))
+            if self._transactions is not None:
+                self._transactions.count(piece, first, last)
             within = np.zeros(len(taken), bool)
             within[first:last] = taken[first:last]
-            for number, places in grouped(piece, within, in_order=self._in_order):
-                table = self._tables.get(number)
-                if table is None:
-                    continue
-                changes, refused = self._decoder.changes(data, piece, places, table, before=before, now_ms=now_ms)
-                if len(changes):
-                    records.append(self.records(changes))
-                if refused is not None:
-                    dead.append(self.dead(refused))
+            self._decode(data, piece, within, before, records, dead)
+        if self._transactions is not None and (told := self._transactions.records(piece, self.place)) is not None:
+            records.append(told)
         self._move(piece)
         return records, dead, piece.reply
 
-    def records(self, changes: Changes) -> Records:
-        """In their envelope."""
+    def _decode(
+        self,
+        data: np.ndarray,
+        piece: Scanned,
+        within: np.ndarray,
+        before: np.ndarray,
+        records: list[Records],
+        dead: list[DeadRecords],
+    ) -> None:
+        now_ms = self._context.environment.clock.now_ms()
+        for number, places in grouped(piece, within, in_order=self._in_order):
+            table = self._tables.get(number)
+            if table is None:
+                continue
+            told = None if self._transactions is None else self._transactions.of_changes(piece, places)
+            changes, refused = self._decoder.changes(
+                data, piece, places, table, before=before, now_ms=now_ms, transaction=told
+            )
+            if len(changes):
+                records.append(self._records(changes))
+            if refused is not None:
+                dead.append(dead_records(self._context, refused.table, refused.contents, refused.reasons))
+
+    def _records(self, changes: Changes) -> Records:
         made = records_of(
             changes,
             source=self._context.name,
@@ -81,14 +103,10 @@ class Stream:
         )
         return replace(made, stream=STREAM)
 
-    def dead(self, refused: Refused) -> DeadRecords:
-        """As dead letters of the table's topic."""
-        return dead_records(self._context, refused.table, refused.contents, refused.reasons)
-
     def _not_taken_before(self, piece: Scanned) -> np.ndarray:
         commit = piece.commits[piece.transaction]
         again = (commit == self.place.commit) & (piece.number < self.place.done)
-        taken: np.ndarray = (commit >= self.place.end) & ~again
+        taken: np.ndarray = (commit >= max(self.place.end, self.place.commit)) & ~again
         return taken
 
     def _ends_before(self, piece: Scanned) -> np.ndarray:
@@ -98,21 +116,18 @@ class Stream:
             self._ended = int(piece.ends[piece.ends > 0][-1])
         return ends[:-1]
 
-    def _segments(self, piece: Scanned) -> list[tuple[int, int, tuple[int, int] | None]]:
-        """From one description of a table to the next: first change, last, and place and length of the description."""
-        starts = [(0, None), *((first, (place, length)) for first, place, length in piece.relations)]
-        ends = [first for first, _ in starts[1:]] + [len(piece.relation)]
-        return [(first, last, described) for (first, described), last in zip(starts, ends, strict=True)]
-
     def _move(self, piece: Scanned) -> None:
+        """Past the piece. What the place says of a transaction that was taken in part stays until it has ended: the
+        server may say how far it is before it sends that one again."""
         self._carried = piece.carried
         end = max(self.place.end, piece.end, int(piece.ends.max(initial=0)))
-        if not self._carried.inside or self._carried.commit < end:
-            self.place = self.place.streaming(end)
-            return
-        same = self._carried.commit == self.place.commit
-        done = max(self._carried.done, self.place.done) if same else self._carried.done
-        self.place = self.place.streaming(end, self._carried.commit, done)
+        commit, done = self.place.commit, self.place.done
+        if self._carried.inside and self._carried.commit >= max(end, commit):
+            done = max(self._carried.done, done if self._carried.commit == commit else 0)
+            commit = self._carried.commit
+        elif commit < end:
+            commit, done = 0, 0
+        self.place = self.place.streaming(end, commit, done)
 
 
 def dead_records(
@@ -126,3 +141,10 @@ def dead_records(
         origin=Origin(context.name, table.stream),
     )
     return DeadRecords(records, reasons, "read", "ValueOutOfRange")
+
+
+def _segments(piece: Scanned) -> list[tuple[int, int, tuple[int, int] | None]]:
+    """From one description of a table to the next: first change, last, and place and length of the description."""
+    starts = [(0, None), *((first, (place, length)) for first, place, length in piece.relations)]
+    ends = [first for first, _ in starts[1:]] + [len(piece.relation)]
+    return [(first, last, described) for (first, described), last in zip(starts, ends, strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ingest.errors import DecodeFailed
 from ingest.sources.databases.tables import TableInfo, quoted
 from ingest.sources.postgres.types import copied_column
 from ingest.sources.postgres_cdc.catalogue import base_types, keys_of
@@ -39,8 +40,16 @@ class StreamedTables:
         self._described[relation.oid] = relation
 
     def get(self, oid: int) -> StreamedTable | None:
-        """None for a table that is published and not wanted."""
-        return self._tables.get(oid)
+        """None for a table that is published and not wanted. Raises ``DecodeFailed`` for one that was not described."""
+        try:
+            return self._tables[oid]
+        except KeyError:
+            raise DecodeFailed(f"replication stream: a change of a table {oid} that was not described") from None
+
+    def name_of(self, oid: int) -> str | None:
+        """Schema and name of a table that is wanted."""
+        streamed = self.get(oid)
+        return None if streamed is None else streamed.table.stream
 
     def _streamed(self, relation: Relation, table: TableInfo) -> StreamedTable:
         connection = self._connection()

@@ -11,9 +11,11 @@ import numpy as np
 from ingest import __version__
 from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.errors import ConnectorError
+from ingest.sources.postgres.failures import judged
 from ingest.sources.postgres.message_feed import put_frame
 from ingest.sources.postgres_cdc.database import Database, wants
 from ingest.sources.postgres_cdc.decoding import Decoder
+from ingest.sources.postgres_cdc.heartbeat import Heartbeat
 from ingest.sources.postgres_cdc.identity import check_same
 from ingest.sources.postgres_cdc.place import STREAM, Place, place_of
 from ingest.sources.postgres_cdc.replication import Replication
@@ -37,6 +39,10 @@ class PostgresCdcTask(SourceTask):
         self._resources = ExitStack()
 
     def open(self, context: SourceContext, positions: Mapping[str, Position]) -> None:
+        with judged(self._settings.url):
+            self._open(context, positions)
+
+    def _open(self, context: SourceContext, positions: Mapping[str, Position]) -> None:
         self._context = context
         self._clock = context.environment.clock
         self._slot = self._settings.slot_for(context.name)
@@ -51,9 +57,9 @@ class PostgresCdcTask(SourceTask):
         self._identity = self._replication.identify()
         self._tables = self._database.tables(self._settings)
         self._fields = SourceFields(__version__, context.name, self._identity.database)
-        if self._place is None:
+        if self._place is None and self._settings.snapshot != "only":
             self._database.check_free(self._slot)
-        elif self._place.state == "streaming":
+        elif self._place is not None and self._place.state == "streaming":
             check_same(self._place, self._slot, self._identity, self._replication.timeline_history)
             check_resumable(self._database.slot(self._slot), self._place, self._identity.end)
         self._publish()
@@ -62,6 +68,10 @@ class PostgresCdcTask(SourceTask):
             self._follow(self._place)
 
     def poll(self) -> Polled | None:
+        with judged(self._settings.url):
+            return self._poll()
+
+    def _poll(self) -> Polled | None:
         if self._snapshot is not None:
             return self._snapshot_step(self._snapshot)
         if self._stream is not None:
@@ -151,6 +161,7 @@ class PostgresCdcTask(SourceTask):
         self._memory = np.empty(size, np.uint8)
         self._left = b""
         self._advanced_ms = self._clock.monotonic_ms()
+        self._heartbeat = Heartbeat(self._settings, self._context)
         self._replication.start(place.slot, place.publication, place.end)
         if self._context.until_caught_up:
             self._replication.ask_for_reply()
@@ -158,6 +169,7 @@ class PostgresCdcTask(SourceTask):
     def _stream_step(self, stream: Stream) -> Polled | None:
         data = self._taken()
         records, dead, reply = stream.take(data)
+        records += self._heartbeat.due()
         place = stream.place
         done = self._context.until_caught_up and stream.between_transactions and place.end >= self._target
         if records or dead or (place != self._handed and (done or reply or self._is_due())):

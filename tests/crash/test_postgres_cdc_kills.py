@@ -8,7 +8,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +124,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_history_replays_to_the_tables_through_kills(server: PostgresServer, tmp_path: Path) -> None:
     url = server.database()
     server.execute(*TABLES, url=url)
@@ -165,17 +165,21 @@ def _replayed(data: Path, table: str) -> dict[int, dict[str, Any]]:
     """The table that the changes make, each applied to exactly what the one before it has left."""
     rows: dict[int, dict[str, Any]] = {}
     gone: dict[str, Any] = {}
-    with ingest.connect(data, writable=False) as client, client.consumer(table) as consumer:
-        for record in chain.from_iterable(iter(consumer.rows, [])):
-            if record.value is None:
-                continue
-            before, after, op = (record.value[name] for name in ("before", "after", "op"))
-            if op == "d":
-                gone = rows.pop(before["id"])
-                continue
-            known = gone if op == "c" else rows.get(after["id"])
-            assert (op == "u") == (after["id"] in rows), record.value
-            if op == "u":
-                assert after["version"] - known["version"] in (0, 1), (known, record.value)
-            rows[after["id"]] = {name: known[name] if value == UNAVAILABLE else value for name, value in after.items()}
-    return {key: {name: value for name, value in row.items() if value is not None} for key, row in rows.items()}
+    for value in _values(data, table):
+        before, after, op = (value[name] for name in ("before", "after", "op"))
+        if op == "d":
+            gone = rows.pop(before["id"])
+            continue
+        known = gone if op == "c" else rows.get(after["id"])
+        assert (op == "u") == (after["id"] in rows), value
+        if op == "u":
+            assert after["version"] - known["version"] in (0, 1), (known, value)
+        rows[after["id"]] = {name: known[name] if each == UNAVAILABLE else each for name, each in after.items()}
+    return {key: {name: each for name, each in row.items() if each is not None} for key, row in rows.items()}
+
+
+def _values(data: Path, topic: str) -> Iterator[dict[str, Any]]:
+    """All of them, without the tombstones."""
+    with ingest.connect(data, writable=False) as client, client.consumer(topic) as consumer:
+        while found := consumer.rows():
+            yield from (row.value for row in found if row.value is not None)
