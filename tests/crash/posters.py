@@ -55,7 +55,7 @@ class Posters:
         """Each thread has its last request acknowledged first: the server must run."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(240)
             assert not thread.is_alive(), "a request was never acknowledged"
 
     def _post_on(self, number: int, seed: float) -> None:
