@@ -73,9 +73,9 @@ class Database:
                 )
         return tables
 
-    def published(self, name: str, tables: Sequence[Capturable]) -> list[str]:
+    def published(self, name: str, tables: Sequence[Capturable], *, begun: bool) -> list[str]:
         """As ``publication.published``."""
-        return publication.published(self.connection(), name, tables, self._url)
+        return publication.published(self.connection(), name, tables, self._url, begun=begun)
 
     def slot(self, name: str) -> Slot | None:
         """None if there is none."""

@@ -18,12 +18,13 @@ class Identity(NamedTuple):
     database: str
 
 
-def check_same(place: Place, slot: str, identity: Identity, history_of: Callable[[int], str]) -> None:
+def check_same(place: Place, slot: str, publication: str, identity: Identity, history_of: Callable[[int], str]) -> None:
     """Raises ``PositionLost`` if the server is not the one, or its history not that, in which ``place`` lies."""
-    if place.slot != slot:
+    if (place.slot, place.publication) != (slot, publication):
         raise PositionLost(
-            f"the committed position is one in the slot {place.slot}, and the settings name {slot}",
-            hint="name that slot again; or drop it, and let `ingest positions reset` make the next run begin anew",
+            f"the committed position is one in the slot {place.slot} and the publication {place.publication}, and the "
+            f"settings mean {slot} and {publication}",
+            hint="name those again; or drop it, and let `ingest positions reset` make the next run begin anew",
         )
     if (place.system, place.database) != (identity.system, identity.database):
         raise PositionLost(

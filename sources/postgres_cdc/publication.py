@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.errors import ConnectorError
+from ingest.errors import ConnectorError, PositionLost
 from ingest.sources.databases.tables import quoted
 from ingest.sources.postgres.failures import failure
 from ingest.sources.postgres_cdc.catalogue import Capturable
@@ -26,17 +26,22 @@ class _Publication:
     via_root: bool
 
 
-def published(connection: Any, name: str, tables: Sequence[Capturable], url: str) -> list[str]:
+def published(connection: Any, name: str, tables: Sequence[Capturable], url: str, *, begun: bool) -> list[str]:
     """Sees to it that the changes of ``tables`` are published; returns what the user should know, a sentence each.
 
-    Raises ``ConnectorError`` before anything is changed if a table's updates could not be told apart: the server would
-    refuse them to everybody from then on.
+    Raises ``PositionLost`` if it is gone although its stream has ``begun``, and ``ConnectorError``, before anything is
+    changed, if a table's updates could not be told apart: the server would refuse them to everybody from then on.
     """
     import psycopg
 
     try:
         row = connection.execute(_PUBLICATION, [name]).fetchone()
         publication = None if row is None else _Publication(*row)
+        if publication is None and begun:
+            raise PositionLost(
+                f"the publication {name} is gone: the server can no longer tell what was changed before",
+                hint="somebody dropped it. Drop the slot, too; `ingest positions reset` makes the next run begin anew",
+            )
         _check_identity(publication, tables)
         if publication is None:
             _make(connection, name, tables)
@@ -103,6 +108,6 @@ def _filtered(connection: Any, name: str) -> list[str]:
 
 
 def _left_out(name: str, publication: _Publication) -> list[str]:
-    kinds = {"insert": "inserts", "update": "updates", "delete": "deletes", "truncate": "truncates"}
-    missing = [kind for kind, attribute in kinds.items() if not getattr(publication, attribute)]
+    kinds = ("inserts", "updates", "deletes", "truncates")
+    missing = [kind for kind in kinds if not getattr(publication, kind)]
     return [f"the publication {name} leaves out: {', '.join(missing)}"] if missing else []

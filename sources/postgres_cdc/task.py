@@ -60,7 +60,8 @@ class PostgresCdcTask(SourceTask):
         if self._place is None and self._settings.snapshot != "only":
             self._database.check_free(self._slot)
         elif self._place is not None and self._place.state == "streaming":
-            check_same(self._place, self._slot, self._identity, self._replication.timeline_history)
+            publication = self._settings.publication_for(context.name)
+            check_same(self._place, self._slot, publication, self._identity, self._replication.timeline_history)
             check_resumable(self._database.slot(self._slot), self._place, self._identity.end)
         self._publish()
         self._target = self._database.log_end() if context.until_caught_up else 0
@@ -148,7 +149,8 @@ class PostgresCdcTask(SourceTask):
     def _publish(self) -> None:
         if self._settings.snapshot != "only":
             name = self._settings.publication_for(self._context.name)
-            for sentence in self._database.published(name, self._tables):
+            begun = self._place is not None and self._place.state == "streaming"
+            for sentence in self._database.published(name, self._tables, begun=begun):
                 self._context.report(sentence)
 
     # -- the stream

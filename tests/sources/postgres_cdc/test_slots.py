@@ -173,6 +173,7 @@ def test_a_log_that_was_thrown_away_is_an_error(words: Capture) -> None:
         ({"database": "other"}, "in the database other"),
         ({"timeline": 7}, "timeline 7"),
         ({"slot": "other"}, "the slot other"),
+        ({"publication": "other"}, "the publication other"),
         ({"end": "FFFF/0"}, "the server's log ends at"),
     ],
 )

@@ -413,7 +413,7 @@ def test_the_slot_of_a_quiet_table_moves_with_the_log(shop: Capture, monkeypatch
 def test_a_timeline_that_went_on_from_the_position_is_followed(shop: Capture) -> None:
     history = "1\t0/3000000\tno recovery target specified\n\n2\t0/5000000\tno recovery target specified\n"
     now = Identity("7", 3, 0x6000000, "db")
-    check_same(Place("streaming", "7", 1, "db", "s", "p", end=0x3000000), "s", now, lambda _: history)
-    check_same(Place("streaming", "7", 2, "db", "s", "p", end=0x4000000), "s", now, lambda _: history)
+    check_same(Place("streaming", "7", 1, "db", "s", "p", end=0x3000000), "s", "p", now, lambda _: history)
+    check_same(Place("streaming", "7", 2, "db", "s", "p", end=0x4000000), "s", "p", now, lambda _: history)
     with pytest.raises(PositionLost, match="timeline 1 to 3"):
-        check_same(Place("streaming", "7", 1, "db", "s", "p", end=0x3000001), "s", now, lambda _: history)
+        check_same(Place("streaming", "7", 1, "db", "s", "p", end=0x3000001), "s", "p", now, lambda _: history)
