@@ -14,6 +14,7 @@ from servers.postgres import PostgresServer
 
 from ingest.connectors import EndOfInput, Polled, SourceContext, SourceTask
 from ingest.environment import Environment
+from ingest.failpoints import FailPoints
 from ingest.sources.postgres_cdc.connector import PostgresCdcSource
 
 PATIENCE_S = 60
@@ -29,6 +30,7 @@ class Capture:
         self.records: list[tuple[str, Any, Any]] = []
         self.dead: list[tuple[dict[str, Any], str]] = []
         self.reports: list[str] = []
+        self.environment = Environment(fail=FailPoints())
         self._parts: list[Polled] = []
 
     def execute(self, *statements: str) -> list[Any]:
@@ -43,7 +45,7 @@ class Capture:
         context = SourceContext(
             name="shop",
             base_folder=Path(),
-            environment=Environment(),
+            environment=self.environment,
             until_caught_up=until_caught_up,
             max_batch_bytes=batch_bytes,
             stopping=threading.Event(),

@@ -145,6 +145,23 @@ def test_what_changes_while_the_snapshot_is_read_comes_once(words: Capture) -> N
     ]
 
 
+def test_what_is_committed_between_slot_and_snapshot_comes_once(words: Capture) -> None:
+    words.execute(insert(1, 10), "SELECT 1")
+    between = (
+        "UPDATE words SET word = 'changed' WHERE id = 7",
+        "DELETE FROM words WHERE id = 8",
+        insert(11, 11),
+        "SELECT 1",
+    )
+    words.environment.fail.arm("postgres_cdc.slot.made", lambda: words.execute(*between))
+    words.run()
+    words.run()
+    rows = [value["after"] for _, _, value in words.records if value is not None and value["op"] == "r"]
+    assert [(row["id"], row["word"]) for row in rows] == [(n, f"word {n}") for n in range(1, 11)]
+    changes = [value for _, _, value in words.records if value is not None and value["op"] != "r"]
+    assert [value["op"] for value in changes] == ["u", "d", "c"]
+
+
 def test_a_slot_that_is_in_use_is_waited_for(words: Capture) -> None:
     words.run()
     with words.opened(until_caught_up=False), pytest.raises(SystemUnavailable, match="in use"):
