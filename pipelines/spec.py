@@ -63,7 +63,11 @@ class SourceSpec(Settings):
         "or lies over an hour ahead, is the arrival.",
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list, description="Steps between the source and the hub.")
-    max_batch: ByteSize = Field(4 * 1024 * 1024, gt=0, description="Most bytes in one step of the source.")
+    max_batch: ByteSize = Field(
+        4 * 1024 * 1024,
+        gt=0,
+        description="Most bytes of one batch. The source `file` commits up to four together.",
+    )
     retry: RetrySpec = Field(RetrySpec(), description="Retries after passing failures.")
 
 

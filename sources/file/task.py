@@ -30,8 +30,8 @@ from ingest.sources.file.watch import Watch
 STARTED = ".started"
 """A stream that only says that ``start_at: end`` has been carried out."""
 
-_STEP_BYTES = 16 * 1024 * 1024
-"""What lies ready is read in batches that fit into a cache, and committed together up to about so much: a commit costs
+_STEP_BATCHES = 4
+"""What lies ready is read in batches that fit into a cache, and about so many are committed together: a commit costs
 syncs and records of its own, whatever its size."""
 _ROW_BYTES = 16
 _LEAST_ROWS = 1024
@@ -232,7 +232,8 @@ class FileTask(SourceTask):
     def _in_step(self, polled: Polled, taken: int) -> Polled:
         """A step goes on for as long as there is more to read at once, up to a bound."""
         self._step_bytes += taken
-        goes_on = taken > 0 and self._step_bytes < _STEP_BYTES and not self._context.stopping.is_set()
+        more = taken > 0 and self._step_bytes < _STEP_BATCHES * self._context.max_batch_bytes
+        goes_on = more and not self._context.stopping.is_set()
         goes_on = goes_on and any(map(self._is_ready, self._known.following.values()))
         if not goes_on:
             self._step_bytes = 0

@@ -8,7 +8,6 @@ import pytest
 from tailing import Tail, append, numbered
 
 from ingest.connectors import EndOfInput, Polled
-from ingest.sources.file import task
 
 
 def polls_until_the_end(tail: Tail) -> list[Polled]:
@@ -21,10 +20,7 @@ def polls_until_the_end(tail: Tail) -> list[Polled]:
     return polls
 
 
-def test_batches_that_lie_ready_are_one_step_up_to_a_bound(
-    tmp_path: Path, new_tail, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(task, "_STEP_BYTES", 40_000)
+def test_batches_that_lie_ready_are_one_step_up_to_a_bound(tmp_path: Path, new_tail) -> None:
     append(tmp_path / "a.log", *numbered(0, 5_000))
 
     polls = polls_until_the_end(tail := new_tail(batch_bytes=10_000, until=True))
@@ -36,11 +32,11 @@ def test_batches_that_lie_ready_are_one_step_up_to_a_bound(
 
 
 def test_last_batch_that_lies_ready_ends_the_step(tmp_path: Path, new_tail) -> None:
-    append(tmp_path / "a.log", *numbered(0, 1_000))
+    append(tmp_path / "a.log", *numbered(0, 900))
 
     polls = polls_until_the_end(new_tail(batch_bytes=10_000, until=True))
 
-    assert len(polls) > 2
+    assert 2 < len(polls) <= 4
     assert [polled.open for polled in polls] == [True] * (len(polls) - 1) + [False]
 
 
