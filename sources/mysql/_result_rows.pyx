@@ -12,8 +12,8 @@ from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from libc.stdlib cimport calloc, free
 from libc.string cimport memmove
 
-from ingest.sources.mysql._columns cimport Column, copy_texts, days_of, is_date, is_utf8, little, offsets_of, prepared
-from ingest.sources.mysql._columns cimport uint128
+from ingest.formats._columns cimport Column, copy_texts, days_of, is_date, is_utf8, little, offsets_of, prepared
+from ingest.formats._columns cimport uint128
 
 cdef enum Kind:
     FIXED1 = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ingest.database_url import ServerAddress, server_address
+from ingest.database_url import pymysql_parameters, server_address
 from ingest.errors import ConnectorError, MissingDependency
 from ingest.sources.mysql.failures import failure
 
@@ -23,7 +23,6 @@ _SETTINGS = (
     "idle_readonly_transaction_timeout = 0",
 )
 _UNKNOWN_VARIABLE, _MISSING_PRIVILEGE, _LOCK_WAIT = 1193, 1227, 1205
-_TLS = {"ssl_ca": "ssl_ca", "ssl_cert": "ssl_cert", "ssl_key": "ssl_key"}
 
 
 def connected(url: str) -> Any:
@@ -44,31 +43,13 @@ def connected(url: str) -> Any:
             autocommit=True,
             connect_timeout=10,
             program_name="ingest",
-            **_parameters(address),
+            **pymysql_parameters(address),
         )
         for setting in _SETTINGS:
             _set(connection, setting)
     except (pymysql.Error, RuntimeError) as error:
         raise failure(error, url) from None
     return connection
-
-
-def _parameters(address: ServerAddress) -> dict[str, Any]:
-    """Those of the URL, as PyMySQL names them."""
-    found: dict[str, Any] = {}
-    for name, value in address.parameters.items():
-        if name in _TLS:
-            found[_TLS[name]] = value
-        elif name == "unix_socket":
-            found[name] = value
-        elif name == "ssl":
-            found |= {"ssl": {"check_hostname": False}} if value in ("true", "1") else {"ssl_disabled": True}
-        elif name == "ssl_verify":
-            found["ssl_verify_cert"] = found["ssl_verify_identity"] = value in ("true", "1")
-        elif name != "charset":
-            known = ", ".join([*_TLS, "ssl", "ssl_verify", "unix_socket"])
-            raise ConnectorError(f"{name} is no parameter of a mysql:// URL", hint=f"it may have {known}")
-    return found
 
 
 def _set(connection: Any, setting: str) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from ingest.sources.mysql._columns cimport Column, copy_texts, days_of, is_date, is_utf8, little, offsets_of, prepared
-from ingest.sources.mysql._columns cimport uint128
+from ingest.formats._columns cimport Column, copy_texts, days_of, is_date, is_utf8, little, offsets_of, prepared
+from ingest.formats._columns cimport uint128
 
 cdef enum Kind:
     INT1 = 0

@@ -167,7 +167,7 @@ def test_what_tcp_has_handed_over_and_the_hub_has_not_is_lost(tmp_path: Path) ->
         assert process.wait(PATIENCE_S) == -9
         finish(site)
     lost, _ = told("tcp", site, site.arrived(), "1 kill before the commit")
-    assert 0 < lost < 20_000
+    assert 0 < lost <= 20_000, "the last line, written after the kill, has arrived"
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-"""Columns that the kernels of this room fill: values of a fixed size at once, of texts first where they lie."""
+# cython: boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, language_level=3
+"""Columns that a database's kernel fills: values of a fixed size at once, of texts first where they lie."""
 
 import numpy as np
 
