@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from ingest.errors import ConnectorError
 
 Kind = Literal["postgresql", "mysql", "sqlite"]
 
@@ -21,6 +23,7 @@ _KINDS: dict[str, Kind] = {
     "sqlite": "sqlite",
 }
 _PASSWORD = re.compile(r"(?<=://)([^/?#]*?):([^/?#]*)@")
+_TLS = {"ssl_ca": "ssl_ca", "ssl_cert": "ssl_cert", "ssl_key": "ssl_key"}
 _PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&#]*", re.IGNORECASE)
 
 
@@ -100,3 +103,21 @@ def server_address(url: str, default_port: int) -> ServerAddress:
         database=unquote(parts.path.lstrip("/")),
         parameters=dict(parse_qsl(parts.query)),
     )
+
+
+def pymysql_parameters(address: ServerAddress) -> dict[str, Any]:
+    """The parameters of the URL, as PyMySQL names them; raises ``ConnectorError`` for one that it has not."""
+    found: dict[str, Any] = {}
+    for name, value in address.parameters.items():
+        if name in _TLS:
+            found[_TLS[name]] = value
+        elif name == "unix_socket":
+            found[name] = value
+        elif name == "ssl":
+            found |= {"ssl": {"check_hostname": False}} if value in ("true", "1") else {"ssl_disabled": True}
+        elif name == "ssl_verify":
+            found["ssl_verify_cert"] = found["ssl_verify_identity"] = value in ("true", "1")
+        elif name != "charset":
+            known = ", ".join([*_TLS, "ssl", "ssl_verify", "unix_socket"])
+            raise ConnectorError(f"{name} is no parameter of a mysql:// URL", hint=f"it may have {known}")
+    return found

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingest.connectors import Commit, Delivery, Records, SinkTask
-from ingest.connectors.sink_contract import context
+from ingest.connectors import Commit, Delivery, Records, SinkContext, SinkTask
+from ingest.environment import Environment
+from ingest.failpoints import FailPoints
 from ingest.sinks.sql.connector import SqlSink
 
 
@@ -52,6 +53,19 @@ class ServerTarget:
 
 def sink_of(url: str, **settings: object) -> SqlSink:
     return SqlSink(SqlSink.Settings.model_validate({"url": url, "table": "target", **settings}))
+
+
+def context(folder: Path, *, epoch: int = 1, tolerate: bool = True, fail: FailPoints | None = None) -> SinkContext:
+    return SinkContext(
+        pipeline="p",
+        name="copy",
+        hub_id="hub",
+        topic_ids={"events": "11111111-1111-1111-1111-111111111111"},
+        epoch=epoch,
+        base_folder=folder,
+        environment=Environment(fail=fail or FailPoints()),
+        tolerate=tolerate,
+    )
 
 
 @contextmanager

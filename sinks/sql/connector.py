@@ -11,7 +11,7 @@ __all__ = ["SqlSink", "SqlSinkSettings"]
 
 
 class SqlSink(SinkConnector):
-    """Tables of PostgreSQL and SQLite: rows added, changed by key, or kept equal to a source.
+    """Tables of PostgreSQL, MariaDB, MySQL and SQLite: rows added, changed by key, or kept equal to a source.
 
     Exactly once: where the sink stands is a row of the table `_ingest_positions`, which is made in the target and
     written in the same transaction as the rows. A row that the database refuses is a dead letter; its neighbours are

@@ -88,6 +88,10 @@ class Database(ABC):
         """A new table with this primary key; none where it is empty."""
 
     @abstractmethod
+    def create_like(self, name: TableName, table: Table) -> None:
+        """A new table, empty, with the columns and the key of ``table``."""
+
+    @abstractmethod
     def add_columns(self, table: Table, fields: Sequence[pa.Field]) -> None:
         """New columns at the end."""
 
@@ -108,6 +112,19 @@ class Database(ABC):
     @abstractmethod
     def insert(self, table: Table, rows: pa.RecordBatch) -> None:
         """Adds them."""
+
+    @abstractmethod
+    def upsert_from(self, table: Table, source: Table, key: Sequence[str]) -> None:
+        """``upsert`` with the rows of another table."""
+
+    def insert_from(self, table: Table, source: Table) -> None:
+        """Adds the rows of another table, which has no columns that this one lacks."""
+        names = ", ".join(map(self.quoted, source.columns))
+        rows = f"SELECT {names} FROM {self.named(source.name)}"  # noqa: S608  quoted
+        self.execute(f"INSERT INTO {self.named(table.name)} ({names}) {rows}")
+
+    def is_empty(self, table: Table) -> bool:
+        return not self.execute(f"SELECT 1 FROM {self.named(table.name)} LIMIT 1")  # noqa: S608  quoted
 
     @abstractmethod
     def upsert(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> None:

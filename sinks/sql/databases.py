@@ -10,10 +10,15 @@ from ingest.sinks.sql.database import Database
 
 def database_for(url: str, base_folder: Path) -> Database:
     """Not connected yet; drivers are imported when it is."""
-    if kind_of(url) == "sqlite":
+    kind = kind_of(url)
+    if kind == "sqlite":
         from ingest.sinks.sql.sqlite import SqliteDatabase
 
         return SqliteDatabase(sqlite_path(url, base_folder))
+    if kind == "mysql":
+        from ingest.sinks.sql.mysql import MysqlDatabase
+
+        return MysqlDatabase(url)
     from ingest.sinks.sql.postgres import PostgresDatabase
 
     return PostgresDatabase(url)

@@ -10,10 +10,12 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ingest.connectors import Commit, DeadLetter, SinkContext, Standing, TopicPartition
 from ingest.errors import ConnectorError, IdentityMismatch, SinkFenced
 from ingest.sinks.sql.database import Database, RowsRefused
+from ingest.sinks.sql.tables import TableName
 
 VERSION = 1
 TABLE = "_ingest_positions"
@@ -27,6 +29,8 @@ _WRITE = (
     f"UPDATE {TABLE} SET hub_id = %s, commit_number = %s, content = %s, dead_letters = %s "  # noqa: S608
     "WHERE pipeline = %s AND sink = %s"
 )
+
+_REWRITE = f"UPDATE {TABLE} SET content = %s WHERE pipeline = %s AND sink = %s"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Positions:
         self._read_and_lock = f"{_READ} {database.row_lock}".rstrip()
         self._number = 0
         self._topic_ids: dict[str, str] = {}
+        self._content: dict[str, Any] = {}
 
     def claim(self) -> Standing:
         """Makes this run the writer; older ones are fenced. Raises ``SinkFenced``, ``IdentityMismatch``."""
@@ -60,7 +65,13 @@ class Positions:
         standing = _standing(stored)
         self._number = stored.number
         self._topic_ids = dict(standing.topic_ids)
+        self._content = json.loads(stored.content)
         return standing
+
+    @property
+    def staged(self) -> dict[TableName, TableName]:
+        """The tables whose rows wait, by the last commit, in another one: that one by the table."""
+        return {TableName(*table): TableName(*staging) for table, staging in self._content.get("staged", ())}
 
     def lock(self) -> None:
         """Called first in each transaction. Raises ``SinkFenced`` if another run has taken over."""
@@ -71,20 +82,26 @@ class Positions:
                 hint="another process runs this pipeline; it goes on, and this one stops",
             )
 
-    def write(self, commit: Commit) -> None:
+    def write(self, commit: Commit, staged: Mapping[TableName, TableName]) -> None:
         """Called last in a transaction that ``lock`` began."""
         for topic in {place.topic for place in commit.offsets}:
             self._topic_ids[topic] = self._context.topic_ids.get(topic, self._topic_ids.get(topic, ""))
-        content = {
+        self._content = {
             "version": VERSION,
             "offsets": [[*place, offset] for place, offset in sorted(commit.offsets.items())],
             "topic_ids": self._topic_ids,
             "rows": commit.rows,
             "filtered": commit.filtered,
             "written_ms": self._context.environment.clock.now_ms(),
+            "staged": [list(names) for names in staged.items()],
         }
-        values = [self._context.hub_id, commit.number, json.dumps(content), _packed(commit.dead)]
+        values = [self._context.hub_id, commit.number, json.dumps(self._content), _packed(commit.dead)]
         self._database.execute(_WRITE, [*values, *self._owner])
+
+    def nothing_is_staged(self) -> None:
+        """Called last in a transaction that ``lock`` began and that has moved the rows to their tables."""
+        self._content |= {"staged": []}
+        self._database.execute(_REWRITE, [json.dumps(self._content), *self._owner])
 
     def committed(self, commit: Commit) -> None:
         """The transaction is in the target."""

@@ -105,6 +105,11 @@ class PostgresDatabase(Database):
             self._make_schema(name.schema)
         self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
 
+    def create_like(self, name: TableName, table: Table) -> None:
+        if name.schema:
+            self._make_schema(name.schema)
+        self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} (LIKE {self.named(table.name)} INCLUDING ALL)")
+
     def _make_schema(self, schema: str) -> None:
         if not self.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]):
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.quoted(schema)}")
@@ -127,12 +132,17 @@ class PostgresDatabase(Database):
     def insert(self, table: Table, rows: pa.RecordBatch) -> None:
         self._copy(self.named(table.name), rows)
 
+    def upsert_from(self, table: Table, source: Table, key: Sequence[str]) -> None:
+        self._upsert(table, self.named(source.name), list(source.columns), key)
+
     def upsert(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> None:
-        stage, names = self._staged(table, rows), ", ".join(map(self.quoted, rows.schema.names))
-        self.execute(
-            f"INSERT INTO {self.named(table.name)} ({names}) SELECT {names} FROM {stage} "  # noqa: S608  quoted
-            + on_conflict(self, rows.schema.names, key)
-        )
+        self._upsert(table, self._staged(table, rows), rows.schema.names, key)
+
+    def _upsert(self, table: Table, source: str, columns: Sequence[str], key: Sequence[str]) -> None:
+        names = ", ".join(map(self.quoted, columns))
+        rows = f"SELECT {names} FROM {source}"  # noqa: S608  quoted
+        conflict = on_conflict(self, columns, key)
+        self.execute(f"INSERT INTO {self.named(table.name)} ({names}) {rows} {conflict}")
 
     def update(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> np.ndarray:
         stage, target = self._staged(table, rows), self.named(table.name)

@@ -10,11 +10,11 @@ from ingest.config import ByteSize, DurationMs, Settings
 from ingest.database_url import kind_of, masked
 
 Mode = Literal["insert", "upsert", "update", "apply"]
+Load = Literal["direct", "staged", "replace"]
 
 
 def _checked(url: str) -> str:
-    if kind_of(url) == "mysql":
-        raise ValueError("MariaDB and MySQL cannot be written to: postgresql:// and sqlite:// can")
+    kind_of(url)
     return url
 
 
@@ -34,14 +34,15 @@ class SqlSinkSettings(Settings):
     """Which database, which table, and what a record does to it."""
 
     url: Annotated[str, AfterValidator(_checked), PlainSerializer(masked)] = Field(
-        description="`postgresql://user:password@host:5432/database` or `sqlite:///file.db` (four slashes for an "
-        "absolute path; a relative one starts at the pipeline file). Write the password as `${VAR}`: it is never shown."
+        description="`postgresql://user:password@host:5432/database`, `mysql://` or `mariadb://` likewise (port 3306), "
+        "or `sqlite:///file.db` (four slashes for an absolute path; a relative one starts at the pipeline file). "
+        "Write the password as `${VAR}`: it is never shown."
     )
     table: str = Field(
         default="{topic}",
         min_length=1,
         description="The table. `{topic}` stands for the record's topic, `{table}` for what follows its last dot; a "
-        "dot in the result divides the schema from the table.",
+        "dot in the result divides the schema (in MariaDB and MySQL the database) from the table.",
         examples=["orders", "sales.{table}"],
     )
     mode: Mode = Field(
@@ -64,10 +65,28 @@ class SqlSinkSettings(Settings):
     columns: list[str] = Field(
         default_factory=list, description="Only these columns of the values are written; without it, all."
     )
+    load: Load = Field(
+        default="direct",
+        description="`direct` writes to the table. `staged` and `replace` write to `staging_table`; when a run with "
+        "`--until-caught-up` has read everything, its rows go to the table in one transaction: to those that are "
+        "there (`staged`), or in their place (`replace`).",
+    )
+    staging_table: str = Field(
+        default="",
+        description="Where rows wait, for `load: staged` and `replace`; without it, the table's name with `_staging` "
+        "behind it. It is made, and emptied at the end.",
+    )
+    clear_staging: bool = Field(
+        default=False, description="Rows that somebody else has left in the staging table are deleted, and no error."
+    )
     batch: BatchSettings = Field(default_factory=BatchSettings, description="When a commit is made.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.mode in ("upsert", "update") and not self.key:
             raise ValueError(f"mode {self.mode} needs key, the columns that identify a row")
+        if self.load != "direct" and self.mode not in ("insert", "upsert"):
+            raise ValueError(f"load {self.load} goes with the modes insert and upsert")
+        if self.staging_table and self.load == "direct":
+            raise ValueError("staging_table needs load: staged or replace")
         return self

@@ -16,7 +16,7 @@ from ingest.errors import ConnectorError, SystemUnavailable
 from ingest.sinks.sql.database import Database, RowsRefused
 from ingest.sinks.sql.positions import TABLE
 from ingest.sinks.sql.sqlite_values import columns_as_stored
-from ingest.sinks.sql.statements import delete_by_key, insert_into, update_by_key, upsert_by_key
+from ingest.sinks.sql.statements import delete_by_key, insert_into, on_conflict, update_by_key, upsert_by_key
 from ingest.sinks.sql.tables import Column, Table, TableName
 
 _PATIENCE_S = 30.0
@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
         rows = self.execute("SELECT name, type, pk FROM pragma_table_info(%s, %s)", [name.name, name.schema or "main"])
         if not rows:
             return None
-        columns = {column: Column(column, declared or "no type", _held(declared)) for column, declared, _ in rows}
+        columns = {column: Column(column, declared or _UNTYPED, _held(declared)) for column, declared, _ in rows}
         key = [column for column, _, place in sorted(rows, key=lambda row: row[2]) if place]
         return Table(name, columns, key)
 
@@ -87,6 +87,12 @@ class SqliteDatabase(Database):
             columns.append(f"PRIMARY KEY ({', '.join(map(self.quoted, key))})")
         self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
 
+    def create_like(self, name: TableName, table: Table) -> None:
+        columns = [f"{self.quoted(each.name)} {_declaration(each)}" for each in table.columns.values()]
+        if table.key:
+            columns.append(f"PRIMARY KEY ({', '.join(map(self.quoted, table.key))})")
+        self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
+
     def add_columns(self, table: Table, fields: Sequence[pa.Field]) -> None:
         for field in fields:
             column = f"{self.quoted(field.name)} {self.type_for(field.type)}"
@@ -100,6 +106,13 @@ class SqliteDatabase(Database):
 
     def insert(self, table: Table, rows: pa.RecordBatch) -> None:
         self._each(insert_into(self, table.name, rows.schema.names), rows)
+
+    def upsert_from(self, table: Table, source: Table, key: Sequence[str]) -> None:
+        names = ", ".join(map(self.quoted, source.columns))
+        # WHERE true: SQLite would take ON for the beginning of a join
+        rows = f"SELECT {names} FROM {self.named(source.name)} WHERE true"  # noqa: S608  quoted
+        conflict = on_conflict(self, list(source.columns), key)
+        self.execute(f"INSERT INTO {self.named(table.name)} ({names}) {rows} {conflict}")
 
     def upsert(self, table: Table, rows: pa.RecordBatch, key: Sequence[str]) -> None:
         self._each(upsert_by_key(self, table.name, rows.schema.names, key), rows)
@@ -152,6 +165,13 @@ _HINTS = {
     sqlite3.SQLITE_READONLY: "this user has to be allowed to write to the file and to its folder",
     sqlite3.SQLITE_NOTADB: "that file is something else, or is encrypted",
 }
+
+
+_UNTYPED = "no type"
+
+
+def _declaration(column: Column) -> str:
+    return "" if column.declared == _UNTYPED else column.declared
 
 
 def _held(declared: str) -> pa.DataType | None:

@@ -13,6 +13,7 @@ from ingest.sinks.sql.database import Database
 from ingest.sinks.sql.record_keys import key_names
 from ingest.sinks.sql.rows import Rows, origin_of
 from ingest.sinks.sql.settings import SqlSinkSettings
+from ingest.sinks.sql.staging import Staging
 from ingest.sinks.sql.steps import Steps
 from ingest.sinks.sql.table_set import TableSet
 from ingest.sinks.sql.table_writer import TableWriter
@@ -34,10 +35,13 @@ class TableSteps:
 class TableLoad:
     """``prepare`` is called outside of a transaction, ``write`` within the one that commits."""
 
-    def __init__(self, database: Database, tables: TableSet, settings: SqlSinkSettings) -> None:
+    def __init__(
+        self, database: Database, tables: TableSet, settings: SqlSinkSettings, staging: Staging | None = None
+    ) -> None:
         self._database = database
         self._tables = tables
         self._settings = settings
+        self._staging = staging
         self._changes = settings.mode == "apply"
 
     def prepare(self, name: TableName, parts: Sequence[tuple[Records, int]], refuse: Refuse) -> TableSteps:
@@ -71,7 +75,11 @@ class TableLoad:
         wanted = [field for field in kind if not self._settings.columns or field.name in self._settings.columns]
         if not any(not pa.types.is_null(field.type) for field in wanted):
             return self._tables.get(name)
-        return self._tables.ready_for(name, pa.schema(wanted), key)
+        table = self._tables.ready_for(name, pa.schema(wanted), key)
+        if self._staging is None:
+            return table
+        waiting = self._staging.table_for(table, records.topic)
+        return self._tables.ready_for(waiting.name, pa.schema(wanted), key)
 
     def _steps(self, records: Records, place: int, key: Sequence[str], refuse: Refuse) -> Steps:
         steps, refused = steps_of(records, place, key, changes=self._changes)

@@ -41,6 +41,15 @@ class TableSet:
             return self._known_now(name)
         return table
 
+    def ready_like(self, name: TableName, table: Table) -> Table:
+        """A table with the columns and the key of ``table``; its own ones, where it is there."""
+        known = self.get(name)
+        if known is not None:
+            return known
+        self._check_names([name.name])
+        self._database.create_like(name, table)
+        return self._known_now(name)
+
     def _made(self, name: TableName, fields: pa.Schema, key: Sequence[str]) -> Table:
         if not self._create:
             raise ConnectorError(

@@ -38,6 +38,11 @@ class Table:
     key: Sequence[str] = ()
 
 
+def staging_named(template: str, table: TableName, topic: str) -> TableName:
+    """Beside ``table`` where ``template`` is empty."""
+    return table_named(template, topic) if template else table._replace(name=f"{table.name}_staging")
+
+
 def table_named(template: str, topic: str) -> TableName:
     """``{topic}`` stands for the topic, ``{table}`` for what follows its last dot; one dot in the result divides the
     schema from the table."""

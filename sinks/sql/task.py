@@ -10,6 +10,7 @@ from ingest.sinks.sql.databases import database_for
 from ingest.sinks.sql.positions import Positions
 from ingest.sinks.sql.rows import Rows
 from ingest.sinks.sql.settings import SqlSinkSettings
+from ingest.sinks.sql.staging import Staging
 from ingest.sinks.sql.table_load import TableLoad, TableSteps
 from ingest.sinks.sql.table_set import TableSet
 from ingest.sinks.sql.waiting import Waiting
@@ -34,7 +35,10 @@ class SqlSinkTask(SinkTask):
         self._positions = Positions(self._connected, context)
         standing = self._positions.claim()
         self._fail.hit("sql.opened")
-        self._load = TableLoad(self._connected, TableSet(self._connected, create=self._settings.create), self._settings)
+        tables = TableSet(self._connected, create=self._settings.create)
+        self._staging = Staging(self._connected, tables, self._settings, self._positions.staged)
+        staging = None if self._settings.load == "direct" else self._staging
+        self._load = TableLoad(self._connected, tables, self._settings, staging)
         self._number = standing.last.number if standing.last else 0
         self._begin(Pending(standing.last.offsets if standing.last else {}))
         return standing
@@ -65,6 +69,19 @@ class SqlSinkTask(SinkTask):
         if self._context.bounded:
             return None
         return max(0, self._settings.batch.interval - (self._clock.monotonic_ms() - self._pending.since_ms))
+
+    def finish(self) -> None:
+        """Rows that wait in a staging table go to theirs."""
+        if not self._staging.staged:
+            return
+        database = self._database()
+        database.begin()
+        self._positions.lock()
+        self._staging.move()
+        self._positions.nothing_is_staged()
+        self._fail.hit("sql.moved")
+        database.commit()
+        self._fail.hit("sql.finished")
 
     def close(self) -> None:
         if self._connected is not None:
@@ -97,7 +114,7 @@ class SqlSinkTask(SinkTask):
         self._positions.lock()
         rows = sum(self._load.write(table, self._refuse) for table in tables)
         commit = self._commit(rows, tables)
-        self._positions.write(commit)
+        self._positions.write(commit, self._staging.staged)
         self._fail.hit("sql.written")
         database.commit()
         self._fail.hit("sql.committed")

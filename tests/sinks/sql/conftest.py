@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers.mariadb import MariadbServer, mariadb_server
 from servers.postgres import PostgresServer, postgres_server
 from sql_targets import ServerTarget, SqliteTarget, Target
 
@@ -16,7 +17,13 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """An empty database."""
     if request.param == "sqlite":

@@ -5,20 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from servers.mariadb import MariadbServer
 from servers.postgres import PostgresServer
+from sql_targets import ServerTarget, sink_of
 
 from ingest.connectors import SinkConnector, SinkTask
 from ingest.connectors.testing import SinkContract
-from ingest.sinks.sql.connector import SqlSink
 
 FAIL_POINTS = ("sql.opened", "sql.written", "sql.committed")
-
-
-def sink_of(url: str, **settings: object) -> SqlSink:
-    return SqlSink(SqlSink.Settings.model_validate({"url": url, "table": "target", **settings}))
 
 
 def die(task: SinkTask) -> None:
@@ -47,29 +45,53 @@ class TestSqlite(SinkContract):
         die(task)
 
 
-class TestPostgres(SinkContract):
+class ServerContract(SinkContract):
+    """Each folder of the suite has a database of its own."""
+
     fail_points = FAIL_POINTS
+    server: Any
 
-    @pytest.fixture(autouse=True)
-    def _server(self, postgres: PostgresServer) -> None:
-        self._postgres = postgres
-        self._urls: dict[Path, str] = {}
-
-    def url(self, folder: Path) -> str:
-        if folder not in self._urls:
-            self._urls[folder] = self._postgres.database()
-        return self._urls[folder]
+    def target(self, folder: Path) -> ServerTarget:
+        targets: dict[Path, ServerTarget] = self.__dict__.setdefault("_targets", {})
+        if folder not in targets:
+            targets[folder] = ServerTarget(type(self).__name__, self.server)
+        return targets[folder]
 
     def sink(self, folder: Path) -> SinkConnector:
-        return sink_of(self.url(folder), key="row")
+        return sink_of(self.target(folder).url, key="row")
 
     def rows(self, folder: Path) -> Sequence[str]:
-        if not self._postgres.execute("SELECT to_regclass('target')", url=self.url(folder))[0][0]:
+        target = self.target(folder)
+        if not target.execute("SELECT 1 FROM information_schema.tables WHERE table_name = 'target' AND " + self.here):
             return []
-        return [row for (row,) in self._postgres.execute("SELECT row FROM target", url=self.url(folder))]
+        return [row for (row,) in target.execute(f"SELECT {self.column} FROM target")]
+
+    here = "table_schema = 'public'"
+    column = "row"
+
+    def crash(self, task: SinkTask) -> None:
+        die(task)
+
+
+class TestPostgres(ServerContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.server = postgres
 
     def poison(self) -> pa.Array:
         return pa.StructArray.from_arrays([pa.array(["a\0b"])], names=["row"])
 
-    def crash(self, task: SinkTask) -> None:
-        die(task)
+
+class TestMariadb(ServerContract):
+    here = "table_schema = database()"
+    column = "`row`"
+
+    @pytest.fixture(autouse=True)
+    def _server(self, mariadb: MariadbServer) -> None:
+        self.server = mariadb
+
+    def poison(self) -> pa.Array:
+        return pa.StructArray.from_arrays([pa.array(["a" * 256])], names=["row"])
+
+
+del ServerContract
