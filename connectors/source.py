@@ -125,6 +125,11 @@ class SourceTask(ABC):
         that are returned are added to the step's own: what can only be known now, and must commit with the records."""
         return {}
 
+    def has_more(self) -> bool:
+        """Whether ``poll`` would return a batch at once. A small one is polled then while the last one is on its way to
+        the disk; else that is waited for first, so that the source hears of it."""
+        return False
+
     def committed(self, positions: Mapping[str, Position | None]) -> None:
         """The hub has everything up to ``positions`` on disk."""
         return

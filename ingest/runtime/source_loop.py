@@ -7,6 +7,7 @@ appended to one transaction until one ends it.
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -61,7 +62,7 @@ class SourceLoop:
         self._context = context
         self._progress = progress
         self._writer_name = writer_name
-        self._outstanding: _Outstanding | None = None
+        self._outstanding: deque[_Outstanding] = deque()
         self._open: OpenStep | None = None
         self._clock = setting.environment.clock
         self._lag_noted_ms: int | None = None
@@ -104,22 +105,23 @@ class SourceLoop:
         self._fail.hit("source.polled")
         batch = self._batches.make(polled)
         self._fail.hit("source.transformed")
-        self._settle()
         self._append(batch, goes_on=polled.open)
-        if batch.size_bytes < OVERLAP_BYTES:
+        if batch.size_bytes < OVERLAP_BYTES and not self._task.has_more():
             self._settle()
 
     def _append(self, batch: SourceBatch, *, goes_on: bool) -> None:
         if batch.needs_no_transaction and self._open is None and not goes_on:
             self._append_alone(batch)
+            self._settle(all_but=1)
         else:
+            self._settle()
             self._append_in_transaction(batch, goes_on=goes_on)
 
     def _append_alone(self, batch: SourceBatch) -> None:
         only, step = batch.appends[0], OpenStep(None)
         step.add(batch, 0)
         self._progress.moved(batch.taken, batch.size_bytes)
-        self._outstanding = _Outstanding(self._hub.append(only.records, only.partition), step, only)
+        self._outstanding.append(_Outstanding(self._hub.append(only.records, only.partition), step, only))
         self._fail.hit("source.appended")
 
     def _append_in_transaction(self, batch: SourceBatch, *, goes_on: bool) -> None:
@@ -144,7 +146,7 @@ class SourceLoop:
             self._tell(step)
         else:
             transaction.put_positions(self._owner, step.stored)
-            self._outstanding = _Outstanding(transaction.commit(), step)
+            self._outstanding.append(_Outstanding(transaction.commit(), step))
         self._open = None
 
     def _abandon(self) -> None:
@@ -162,16 +164,17 @@ class SourceLoop:
 
     def _await_outstanding(self) -> None:
         """After a failure: the next attempt reads the positions, so what is on its way must have arrived."""
-        if self._outstanding is not None:
-            wait([self._outstanding.done])
-            if self._outstanding.done.exception() is None:
-                self._count(self._outstanding.step)
+        wait([one.done for one in self._outstanding])
+        for one in self._outstanding:
+            if one.done.exception() is None:
+                self._count(one.step)
 
-    def _settle(self) -> None:
-        """Waits until the outstanding commit is on disk, and tells the source."""
-        outstanding, self._outstanding = self._outstanding, None
-        if outstanding is None:
-            return
+    def _settle(self, *, all_but: int = 0) -> None:
+        """Waits until what is outstanding is on disk, and tells the source."""
+        while len(self._outstanding) > all_but:
+            self._settle_first(self._outstanding.popleft())
+
+    def _settle_first(self, outstanding: _Outstanding) -> None:
         try:
             result = outstanding.done.result()
         except Exception:

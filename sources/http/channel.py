@@ -48,6 +48,10 @@ class Channel:
         message_bytes, data_bytes = _SIZES.unpack(self._exactly(_SIZES.size))
         return pickle.loads(self._exactly(message_bytes)), self._exactly(data_bytes)
 
+    def has_more(self) -> bool:
+        """Whether ``receive`` would not wait."""
+        return self._start < self._stop or bool(self._selector.select(0))
+
     def close(self) -> None:
         self._selector.close()
         self._connection.close()

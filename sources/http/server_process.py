@@ -79,6 +79,10 @@ class ServerProcess:
             taken += _apart(bundles, data)
         return taken
 
+    def has_more(self) -> bool:
+        """Whether ``take`` would not wait."""
+        return self._held is not None or self._channel.has_more()
+
     def answer(self, bodies: list[bytes]) -> None:
         """The hub has the first requests that have no answer yet on disk."""
         self._send("answers", bodies)

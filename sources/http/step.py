@@ -25,12 +25,12 @@ class _Column:
         self.counts = np.frombuffer(b"".join(bundle.counts for bundle, _ in bundles), np.int64)
         self._bundles = bundles
 
-    def records(self, source: str) -> Records:
+    def records(self, source: str, topic: str) -> Records:
         first, bundles = self.first, self._bundles
         has_headers = any(bundle.headers for bundle, _ in bundles)
         return Records(
             value=_table(bundles) if first.is_table else _pieces(bundles),
-            topic=first.topic,
+            topic=first.topic or topic,
             format=first.format,
             headers=_headers([one for bundle, _ in bundles for one in _headers_of(bundle)], self.counts)
             if has_headers
@@ -65,9 +65,9 @@ class Step:
         for bundle in self._bundles:
             yield from bundle.keys or [None] * bundle.requests
 
-    def records(self, source: str) -> list[Records]:
-        """In the order that ``Landed.polled`` counts in."""
-        return [column.records(source) for column in self._columns]
+    def records(self, source: str, topic: str) -> list[Records]:
+        """In the order that ``Landed.polled`` counts in; ``topic`` is where those go that name none."""
+        return [column.records(source, topic) for column in self._columns]
 
     def answers(self, landed: Sequence[Landed]) -> list[bytes]:
         """The body of each request's 202, in order."""
@@ -90,7 +90,7 @@ def _pieces(bundles: Sequence[Sent]) -> pa.Array:
     sizes = np.frombuffer(b"".join(bundle.sizes for bundle, _ in bundles), np.int64)
     data = bundles[0][1] if len(bundles) == 1 else b"".join(data for _, data in bundles)
     offsets = np.zeros(len(sizes) + 1, np.int32)
-    np.cumsum(sizes, out=offsets[1:])
+    offsets[1:] = sizes.cumsum()
     kind = pa.binary() if bundles[0][0].format == "bytes" else pa.string()
     return pa.Array.from_buffers(kind, len(sizes), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 

@@ -52,6 +52,9 @@ class HttpTask(SourceTask):
         kept = [Kept(*key, now_ms, answer) for key, answer in zip(step.keys(), answers, strict=True) if key is not None]
         return self._keys.add(kept, now_ms)
 
+    def has_more(self) -> bool:
+        return self._server is not None and self._server.has_more()
+
     def committed(self, positions: Mapping[str, Position | None]) -> None:
         assert self._server is not None
         while self._uncommitted:
@@ -80,4 +83,4 @@ class HttpTask(SourceTask):
             return None
         step = Step(sent)
         self._steps.append(step)
-        return Polled(step.records(self._context.name), stateless=not step.has_keys)
+        return Polled(step.records(self._context.name, self._context.topic), stateless=not step.has_keys)
