@@ -129,7 +129,8 @@ class SinkTask(ABC):
 
     @abstractmethod
     def flush(self, force: bool = False) -> Commit | None:
-        """Commits if a commit is due; ``force`` commits whatever is pending, if anything is."""
+        """Commits if a commit is due; ``force`` commits whatever is pending, if anything is. A run that ends calls it
+        until it returns None: a target may take a part at a time."""
 
     def next_flush_ms(self) -> int | None:
         """How many milliseconds from now ``flush`` wants to be called at the latest; None: not needed."""

@@ -21,7 +21,7 @@ from ingest.connectors import (
     TopicPartition,
     held_bytes,
 )
-from ingest.errors import ConnectorError
+from ingest.errors import ConnectorError, TopicMissing
 from ingest.runtime.closing import closing_after
 from ingest.runtime.delivery_reader import DeliveryReader
 from ingest.runtime.lag import Lag
@@ -33,6 +33,8 @@ from ingest.runtime.standing import standing_offsets
 from ingest.runtime.task_setting import TaskSetting
 
 End = Literal["done", "stopped"]
+
+Offsets = Mapping[TopicPartition, int]
 
 IDLE_WAIT_MS = 200
 
@@ -68,7 +70,7 @@ class SinkLoop:
         self._owner = setting.plan.sink_owner(sink.name)
         self._group = setting.plan.group(sink.name)
         self._put: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, int] = {}
+        self._committed: Offsets = {}
         self._number: int | None = None
         self._held_bytes = 0
         self._ends: dict[TopicPartition, int] | None = None
@@ -80,8 +82,10 @@ class SinkLoop:
             self._open()
             with ThreadPoolExecutor(1, thread_name_prefix=f"read {self._sink.name}") as ahead:
                 end = self._deliver(ahead)
-            self._flush(force=True)
+            more = self._flush(force=True)
             if end == "done":
+                while more:  # a target may have taken a part of it
+                    more = self._flush(force=True)
                 self._task.finish()
             self._note_lag(force=True)
             return end
@@ -114,8 +118,7 @@ class SinkLoop:
         self._reader = DeliveryReader(self._setting, self._sink, offsets, topic_ids)
         self._reader.discover()
         self._put = dict(self._reader.positions)
-        self._committed = dict(self._reader.positions)
-        self._hub.hold_retention(self._owner, self._committed)
+        self._hold(self._reader.positions)
 
     def _offsets(self, standing: Standing | None, context: SinkContext) -> Mapping[TopicPartition, int]:
         if standing is None:
@@ -141,7 +144,8 @@ class SinkLoop:
 
     def _take(self, delivery: Delivery) -> None:
         place = TopicPartition(delivery.topic, delivery.partition)
-        self._hold(place, delivery.start)
+        if place not in self._committed:
+            self._hold({place: delivery.start})
         self._fail.hit("sink.read")
         self._task.put(delivery)
         self._fail.hit("sink.put")
@@ -149,10 +153,11 @@ class SinkLoop:
         self._held_bytes += held_bytes(delivery.dead)
         self._account.put(delivery)
 
-    def _flush(self, *, force: bool) -> None:
+    def _flush(self, *, force: bool) -> bool:
+        """Whether the task had something to commit."""
         commit = self._task.flush(force)
         if commit is None:
-            return
+            return False
         self._fail.hit("sink.flushed")
         self._check_number(commit)
         self._account.committed(commit)
@@ -160,10 +165,22 @@ class SinkLoop:
         self._fail.hit("sink.dead-letters")
         self._setting.on_commit(self._sink.name, commit)
         self._held_bytes = 0
-        self._committed.update(commit.offsets)
-        self._hub.commit_group(self._group, commit.offsets)
-        self._hub.hold_retention(self._owner, self._committed)
+        self._tell(self._hub.commit_group, self._group, commit.offsets)
+        self._hold(commit.offsets)
         self._fail.hit("sink.reported")
+        return True
+
+    def _tell(self, tell: Callable[[str, Offsets], None], name: str, offsets: Offsets) -> Offsets:
+        """Tells the hub ``offsets``, but for those of topics that were deleted: a target remembers them for ever.
+        Returns what was told."""
+        while True:
+            there = {topic.name for topic in self._hub.topics()}
+            known = {place: offset for place, offset in offsets.items() if place.topic in there}
+            try:
+                tell(name, known)
+            except TopicMissing:
+                continue  # deleted right now
+            return known
 
     def _check_number(self, commit: Commit) -> None:
         """Dead letters are appended by number: a gap, or one number twice, would lose some."""
@@ -186,8 +203,6 @@ class SinkLoop:
         if force or self._lag.is_due():
             self._lag.note({place: self._reader.reached(place, offset) for place, offset in self._committed.items()})
 
-    def _hold(self, place: TopicPartition, offset: int) -> None:
-        """A partition that appeared while running: retention waits for this sink there, too."""
-        if place not in self._committed:
-            self._committed[place] = offset
-            self._hub.hold_retention(self._owner, self._committed)
+    def _hold(self, offsets: Offsets) -> None:
+        """Retention waits for this sink in all of its partitions, those that appeared while it runs included."""
+        self._committed = self._tell(self._hub.hold_retention, self._owner, {**self._committed, **offsets})

@@ -401,3 +401,46 @@ def test_a_reason_that_quotes_a_whole_value_is_cut(world):
     ((_, headers),) = world.dead()
     assert headers["reason"].startswith("no: xxx")
     assert len(headers["reason"]) == 2_000
+
+
+# -- topics that go, and commits in parts
+
+
+def test_a_topic_that_is_deleted_does_not_stop_the_sink_of_others(world):
+    fill(world, texts(3), topic="gone")
+    fill(world, texts(10))
+    target = world.Target()
+    plan = world.plan(None, target, sink={"topics": ["gone", "t"]})
+    assert world.run(plan).state == "done"
+    world.hub.delete_topic("gone")
+    fill(world, [*texts(10), "more"])
+    outcome = world.run(plan)
+    assert (outcome.state, outcome.error) == ("done", None)
+    assert target.rows[-1] == "more"
+    assert world.hub.group_offsets("p.out")[T0] == target.standing.last.offsets[T0]
+
+
+def test_a_run_is_done_only_when_a_sink_that_commits_in_parts_has_committed_all(world):
+    fill(world, texts(10))
+    target = world.Target(commit_every=1_000)
+
+    class InParts(world.TargetSink):
+        """Its target takes three rows at a time."""
+
+        def task(self):
+            task = super().task()
+            whole = task.flush
+
+            def flush(force=False):
+                if not force:
+                    return None
+                task.pending, rest = task.pending[:3], task.pending[3:]
+                commit = whole(force)
+                task.pending, task.puts = rest, len(rest)
+                return commit
+
+            task.flush = flush
+            return task
+
+    assert world.run(world.plan(None, target, sink={"connector": InParts(target)})).state == "done"
+    assert target.rows == texts(10)
