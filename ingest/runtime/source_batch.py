@@ -135,6 +135,8 @@ class SourceBatches:
         except TopicInvalid as error:
             return [Refusal(records.rows, [error.message] * len(records), "route", "TopicInvalid")]
         records, refused = self._rows.apply(records)
+        if not len(records):
+            return refused
         records = self._stamped(records)
         for partition, part in self._partitioner.split(records, info.partitions):
             encoded = self._setting.topics.encode(part)

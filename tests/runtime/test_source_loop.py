@@ -296,3 +296,11 @@ def formats(world):
     from ingest.hub.topic_formats import TopicFormats
 
     return TopicFormats(world.hub)
+
+
+def test_a_batch_of_which_every_key_fails_goes_to_the_dead_letters_whole(world):
+    rows = [{"a": "x"}, {"a": "y"}]
+    system = world.System(rows, timestamps=lambda rows: pa.array([0] * len(rows), pa.int64()).cast(TIMESTAMP))
+    outcome = world.run(world.plan(system, source={"key": "cast(a as int)"}))
+    assert (outcome.state, outcome.error, outcome.dead_letters) == ("done", None, 2)
+    assert [json.loads(value) for value, _ in world.dead()] == rows
