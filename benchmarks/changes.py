@@ -5,7 +5,7 @@
 A PostgreSQL server of its own; transactions of 600 inserts and 400 updates of a table of 18 columns wait in the slot
 before the first run. Each run begins from a copy of the slot and of the hub, and is a process ``ingest run
 --until-caught-up``; a run that finds nothing is measured too, and its CPU taken off. CPU is that of the process, user
-and system; the walsender's is told apart.
+and system; the server's is not counted.
 """
 
 from __future__ import annotations
