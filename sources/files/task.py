@@ -145,6 +145,11 @@ class FilesTask(SourceTask):
                 self._give_up(reading.found, step, str(error))
                 finished += 1
                 continue
+            except Gone:
+                self.close()
+                self._lose(reading.found, reading.begun if reading.begun.place else None)
+                finished += 1
+                continue
             if piece is None:
                 self._finish(reading.found, step)
                 finished += 1
@@ -158,9 +163,10 @@ class FilesTask(SourceTask):
         if not self._waiting:
             return False
         listed = self._next_waiting()
+        stream = stream_of(listed)
         try:
             found = self._place.look(listed.name)
-            begun = self._begun.pop(stream_of(found), None)
+            begun = self._begun.get(stream)
             if found.version != listed.version and begun is None:
                 # it is being written: the next listing judges it anew
                 return True
@@ -169,8 +175,9 @@ class FilesTask(SourceTask):
                 if begun is None:
                     return True
             self._reading = Reading(self._place, found, self._settings, begun)
+            self._begun.pop(stream, None)
         except Gone:
-            self._context.report(f"{self._place.describe(listed.name)} was gone before it was read")
+            self._lose(listed, self._begun.get(stream))
         except Unreadable as error:
             self._give_up(listed, step, str(error))
         except ConnectorError as error:
@@ -195,8 +202,16 @@ class FilesTask(SourceTask):
             step.tell(found, "ObjectChanged", reason)
         else:
             self._context.report(f"{self._place.describe(found.name)}: {reason}")
+        self._begun.pop(stream_of(found), None)
         step.move({stream_of(found): None, **self._done.add(found, kept=True)})
         return None
+
+    def _lose(self, found: Found, begun: Begun | None) -> None:
+        """It is not there any more. What was begun is told of by a listing that does not show it either."""
+        if begun is None:
+            self._context.report(f"{self._place.describe(found.name)} was gone before it was read")
+        else:
+            self._begun[stream_of(found)] = begun
 
     def _finish(self, found: Found, step: Step) -> None:
         self.close()
@@ -205,6 +220,7 @@ class FilesTask(SourceTask):
 
     def _give_up(self, found: Found, step: Step, reason: str) -> None:
         self.close()
+        self._begun.pop(stream_of(found), None)
         step.tell(found, "ObjectUnreadable", reason)
         step.move({stream_of(found): None, **self._done.add(found, kept=True)})
 

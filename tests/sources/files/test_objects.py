@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from landing import Landing
 
 from ingest.errors import ConnectorError
@@ -252,3 +257,77 @@ def test_a_place_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     until = Landing(tmp_path, url="never", until=True)
     with pytest.raises(ConnectorError, match="never"):
         until.drain()
+
+
+# -- a store that changes its mind
+
+
+class Moody(MemoryFileSystem):
+    """Objects that may not be read for now, or that are gone once somebody reads them."""
+
+    protocol = "moody"
+    denied: ClassVar[set[str]] = set()
+    gone: ClassVar[set[str]] = set()
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("moody://")))
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if path in self.denied:
+            raise PermissionError(path)
+        file = super()._open(path, mode, **options)
+        return Vanishing(file, path) if mode == "rb" else file
+
+
+class Vanishing(io.RawIOBase):
+    def __init__(self, file: Any, path: str) -> None:
+        self.file, self.path = file, path
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.path in Moody.gone:
+            raise FileNotFoundError(self.path)
+        return self.file.read(size)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return self.file.seek(place, whence)
+
+
+@pytest.fixture
+def moody() -> Iterator[Moody]:
+    fsspec.register_implementation("moody", Moody, clobber=True)
+    store = Moody()
+    yield store
+    store.rm("/in", recursive=True)
+    Moody.denied.clear()
+    Moody.gone.clear()
+
+
+TEXT = "".join(f"{number:03}\n" for number in range(100))
+
+
+def test_an_object_that_may_not_be_read_for_a_while_goes_on_where_it_was(moody: Moody, tmp_path: Path) -> None:
+    landing = Landing(tmp_path, url="moody://in", min_age=0, batch_bytes=100)
+    moody.pipe_file("/in/a.txt", TEXT.encode())
+    landing.poll()
+    landing.stop()
+    Moody.denied.add("/in/a.txt")
+    assert 0 < len(landing.settle()) < 100
+    Moody.denied.clear()
+    assert landing.settle() == TEXT.split()
+    assert any("a.txt" in said for said in landing.reports)
+
+
+def test_an_object_that_vanishes_while_it_is_read_is_told_of_and_the_others_are_read(
+    moody: Moody, tmp_path: Path
+) -> None:
+    landing = Landing(tmp_path, url="moody://in", min_age=0, batch_bytes=100, order="name")
+    moody.pipe_file("/in/a.txt", TEXT.encode())
+    moody.pipe_file("/in/b.txt", b"other\n")
+    landing.poll()
+    Moody.gone.add("/in/a.txt")
+    moody.rm_file("/in/a.txt")
+    assert landing.settle()[-1] == "other"
+    assert landing.errors == ["ObjectGone"]
+    assert "a.txt" not in landing.positions
