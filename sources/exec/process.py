@@ -63,17 +63,12 @@ class Process:
                     del self._pipes[descriptor]
         return found["out"], found["error"]
 
-    @property
-    def open_pipes(self) -> bool:
-        """Whether somebody may still write."""
-        return bool(self._pipes)
-
     def end(self) -> None:
         """Asks it, and what it has started, to end."""
         self._signal(signal.SIGTERM)
 
     def close(self) -> None:
-        """Kills what is left of it."""
+        """Kills what is left of it. Once only: the number of its group may be somebody else's later."""
         self._signal(signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdout, self._process.stderr):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.sources.exec.output import Output, exit_text
@@ -31,12 +31,18 @@ class Running:
         self.start_ms: int | None = None
         """When it is to be started; None: at once."""
         self.is_done = False
+        self._kill: Callable[[], object] | None = None
+
+    def begin(self, output: Output) -> None:
+        """A command runs. It is killed by ``close``, or when nobody knows of this any more."""
+        self.output = output
+        self._kill = weakref.finalize(self, output.process.close)
 
     def close(self) -> None:
         """Kills the command. May be called again."""
-        if self.output is not None:
-            self.output.process.close()
-            self.output = None
+        kill, self._kill, self.output = self._kill, None, None
+        if kill is not None:
+            kill()
 
 
 class ExecTask(SourceTask):
@@ -112,18 +118,17 @@ class ExecTask(SourceTask):
                 return
         process = Process(settings.command, context.base_folder / settings.folder, settings.environment)
         lines = Lines(settings.max_message, split=settings.split)
-        running.output = Output(process, lines, running.inbox, self._notices, self._clock)
-        weakref.finalize(running, process.close)
+        running.begin(Output(process, lines, running.inbox, self._notices, self._clock))
 
     def _read(self, output: Output, wait_ms: int) -> bool:
         """Reads for one batch; returns whether the command has ended."""
         assert self._context is not None
         most = min(self._settings.queue, self._context.max_batch_bytes)
-        while self._running.inbox.size_bytes < most:
-            had = self._running.inbox.size_bytes
+        inbox = self._running.inbox
+        while (had := inbox.waiting_bytes) < most:
             if output.take(0 if had else wait_ms):
                 return True
-            if self._running.inbox.size_bytes == had:
+            if inbox.waiting_bytes == had:
                 break
         return False
 

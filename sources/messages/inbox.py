@@ -25,6 +25,7 @@ class Inbox:
         self._waiting: deque[Arrival] = deque()
         self._taken: deque[tuple[int, Arrival]] = deque()
         self._size_bytes = 0
+        self._taken_bytes = 0
         self._full = False
         self._next: int | None = None
         self.arrived = threading.Event()
@@ -34,6 +35,12 @@ class Inbox:
     def size_bytes(self) -> int:
         """What waits to be taken, or to be committed."""
         return self._size_bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits to be taken."""
+        with self._lock:
+            return self._size_bytes - self._taken_bytes
 
     @property
     def next(self) -> int:
@@ -61,6 +68,7 @@ class Inbox:
                     break
                 self._waiting.popleft()
                 size_bytes += arrival.size_bytes
+                self._taken_bytes += arrival.size_bytes
                 self._next = self.next + len(arrival)
                 self._taken.append((self._next, arrival))
                 found.append(arrival)
@@ -75,6 +83,7 @@ class Inbox:
             while self._taken and self._taken[0][0] <= number:
                 _, arrival = self._taken.popleft()
                 self._size_bytes -= arrival.size_bytes
+                self._taken_bytes -= arrival.size_bytes
                 done.append(arrival)
             room = self._full and self._size_bytes <= self._most_bytes // 2
             if room:
@@ -92,6 +101,7 @@ class Inbox:
         with self._lock:
             self._waiting.extendleft(arrival for _, arrival in reversed(self._taken))
             self._taken.clear()
+            self._taken_bytes = 0
             self._next = number
             if self._waiting:
                 self.arrived.set()

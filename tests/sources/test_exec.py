@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -60,7 +61,13 @@ class Run:
 
     def __exit__(self, *failure: object) -> None:
         self.stopping.set()
-        self.task.close()
+        if self.task is not None:
+            self.task.close()
+
+    def forget(self) -> None:
+        """Nobody knows of the source any more."""
+        self.source = self.task = None
+        gc.collect()
 
     def commit(self, polled: Polled | None) -> None:
         if polled is not None:
@@ -176,6 +183,28 @@ def test_a_stop_ends_it_with_all_it_has_started_and_takes_its_last_words() -> No
         (child,) = run.until_lines(1)
         assert run.stop() == [child, "bye"]
     assert ends(int(child))
+
+
+def test_a_stop_takes_its_last_words_though_the_hub_has_not_answered_yet() -> None:
+    command = "trap 'echo bye; exit' TERM; seq 1 100000; while :; do sleep 0.05; done"
+    with Run(command, queue="64KiB", stop_wait="8s") as run:
+        polled = None
+        while polled is None:
+            polled = run.task.poll()
+        run.stopping.set()
+        while polled is not None:
+            on_its_way, polled = polled, run.task.drain()
+            run.commit(on_its_way)
+        assert run.lines[-1].endswith("bye")
+
+
+def test_commands_that_have_ended_are_not_signalled_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Run("echo $$", restart_wait="10ms") as run:
+        ended = run.until_lines(3)[:2]
+        signalled: list[str] = []
+        monkeypatch.setattr(os, "killpg", lambda group, number: signalled.append(str(group)))
+        run.forget()
+        assert not set(ended) & set(signalled)
 
 
 def test_one_that_does_not_listen_is_killed() -> None:
