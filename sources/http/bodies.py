@@ -63,7 +63,7 @@ def _inflated(body: bytes, window: int, limit: int, *, many: bool = False) -> by
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
-    options = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
     return _members(body, lambda: zstd.ZstdDecompressor(options=options), limit)
 
 
