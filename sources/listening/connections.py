@@ -81,6 +81,7 @@ class ConnectionDoor(Door):
         for connection in list(self._connections):
             connection.close()
         if self._connections:
+            self._empty.clear()  # it is set since the last time that all were gone
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), _CLOSE_S)
         for connection in list(self._connections):
