@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, WithJsonSchema
 
@@ -105,8 +105,3 @@ def nearest(word: str, known: list[str]) -> str | None:
 
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return found[0] if found else None
-
-
-def as_plain(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON values, secrets hidden: what ``config show`` and logs may print."""
-    return settings.model_dump(mode="json")

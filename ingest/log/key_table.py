@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-OFFSET_BYTES = 8
 # Keys that were added one batch at a time are merged into the table when they have grown to this share of it.
 MERGE_SHARE = 4
 
