@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ingest.config import ByteSize, DurationMs, Secret, Settings
+from ingest.sources.listening.address import Address, Allowed
 
 MIB = 1024 * 1024
 DAY_MS = 86_400_000
@@ -16,14 +16,6 @@ DAY_MS = 86_400_000
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|\{[a-z_][a-z0-9_]*\})*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-
-def _network(value: str) -> str:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is no IP address or network; write for example 10.0.0.0/8") from None
-    return value
 
 
 def _path(value: str) -> str:
@@ -38,7 +30,6 @@ def _header(value: str) -> str:
     return value
 
 
-Network = Annotated[str, AfterValidator(_network)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 HeaderName = Annotated[str, AfterValidator(_header)]
 
@@ -194,10 +185,10 @@ class HttpSettings(Settings):
     allow_anonymous: bool = Field(
         False, description="Listen beyond this machine although anybody may post. It must be said explicitly."
     )
-    allow_from: list[Network] = Field(
+    allow_from: list[Allowed] = Field(
         default_factory=list, description="Client addresses or networks; others get 403. Empty: all."
     )
-    trusted_proxies: list[Network] = Field(
+    trusted_proxies: list[Allowed] = Field(
         default_factory=list, description="Proxies whose X-Forwarded-For tells the client's address."
     )
     tls: TlsSettings | None = Field(None, description="Speak HTTPS.")
@@ -233,7 +224,7 @@ class HttpSettings(Settings):
 
     @model_validator(mode="after")
     def _safe_beyond_this_machine(self) -> Self:
-        if self.allow_anonymous or _is_loopback(self.address[0]):
+        if self.allow_anonymous or Address(*self.address).is_loopback:
             return self
         if self.tls is not None and self.tls.client_authority is not None:
             return self
@@ -244,12 +235,3 @@ class HttpSettings(Settings):
                     "auth, or listen on 127.0.0.1, or say allow_anonymous: true"
                 )
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

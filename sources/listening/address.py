@@ -49,7 +49,10 @@ def _checked_address(text: str) -> str:
 
 
 def _checked_network(text: str) -> str:
-    ipaddress.ip_network(text)
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address or network; write for example 10.0.0.0/8") from None
     return text
 
 
@@ -65,7 +68,7 @@ class AllowList:
         self._known: dict[str, bool] = {}
 
     def allows(self, host: str) -> bool:
-        """``host`` is a number, as sockets name their peers."""
+        """``host`` is a number, as sockets name their peers; what is none is in no network."""
         if not self._networks:
             return True
         if host not in self._known:
@@ -75,7 +78,10 @@ class AllowList:
         return self._known[host]
 
     def _is_allowed(self, host: str) -> bool:
-        number = ipaddress.ip_address(host.partition("%")[0])
+        try:
+            number = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
         number = getattr(number, "ipv4_mapped", None) or number
         return any(number in network for network in self._networks if network.version == number.version)
 
