@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ingest.sinks.changes.rows import Rows
 from ingest.sinks.sql.database import Database, RowsRefused
-from ingest.sinks.sql.rows import Rows
 
 
 def write_what_can_be(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ingest.connectors import Records
-from ingest.sinks.sql.changes import image_type, steps_of
+from ingest.sinks.changes.reading import image_type, steps_of
+from ingest.sinks.changes.record_keys import key_names
+from ingest.sinks.changes.rows import Rows, origin_of
+from ingest.sinks.changes.steps import Steps
 from ingest.sinks.sql.database import Database
-from ingest.sinks.sql.record_keys import key_names
-from ingest.sinks.sql.rows import Rows, origin_of
 from ingest.sinks.sql.settings import SqlSinkSettings
 from ingest.sinks.sql.staging import Staging
-from ingest.sinks.sql.steps import Steps
 from ingest.sinks.sql.table_set import TableSet
 from ingest.sinks.sql.table_writer import TableWriter
 from ingest.sinks.sql.tables import Table, TableName

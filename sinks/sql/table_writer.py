@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest.sinks.changes.rows import Rows
+from ingest.sinks.changes.steps import Steps, in_order, key_numbers, last_of_each
+from ingest.sinks.changes.unavailable import by_missing_columns, filled, unavailable
 from ingest.sinks.sql.bisecting import write_what_can_be
 from ingest.sinks.sql.database import Database
 from ingest.sinks.sql.fitting import double_name, fit
-from ingest.sinks.sql.rows import Rows
 from ingest.sinks.sql.settings import Mode
-from ingest.sinks.sql.steps import Steps, in_order, key_numbers, last_of_each
 from ingest.sinks.sql.table_set import column_name
 from ingest.sinks.sql.tables import Table
-from ingest.sinks.sql.unavailable import by_missing_columns, filled, unavailable
 
 Refuse = Callable[[Rows, str, str], None]
 """Takes the rows that are refused, an error in one word, and the reason."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ingest.connectors import MAX_HELD_BYTES, Commit, Delivery, SinkContext, SinkTask, Standing
 from ingest.errors import ConnectorError, RecordRefused
+from ingest.sinks.changes.rows import Rows
 from ingest.sinks.lake.pending import Pending
 from ingest.sinks.sql.database import Database
 from ingest.sinks.sql.databases import database_for
 from ingest.sinks.sql.positions import Positions
-from ingest.sinks.sql.rows import Rows
 from ingest.sinks.sql.settings import SqlSinkSettings
 from ingest.sinks.sql.staging import Staging
 from ingest.sinks.sql.table_load import TableLoad, TableSteps

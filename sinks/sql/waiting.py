@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ingest.connectors import DeadLetter, Delivery, Records, TopicPartition
-from ingest.sinks.sql.rows import Rows
+from ingest.sinks.changes.rows import Rows
 from ingest.sinks.sql.tables import TableName, table_named
 
 

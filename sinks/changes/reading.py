@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.connectors import Records
-from ingest.sinks.sql.record_keys import key_columns
-from ingest.sinks.sql.rows import Rows, origin_of
-from ingest.sinks.sql.steps import Steps
+from ingest.sinks.changes.record_keys import key_columns
+from ingest.sinks.changes.rows import Rows, origin_of
+from ingest.sinks.changes.steps import Steps
 
 _ENVELOPE = {"before", "after", "op"}
 _FLAT = {"__op", "__deleted"}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from ingest.sinks.sql.rows import Rows, together
+from ingest.sinks.changes.rows import Rows, together
 
 
 @dataclass(frozen=True, slots=True)
