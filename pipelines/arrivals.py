@@ -10,6 +10,7 @@ from ingest.connectors import TopicPartition
 from ingest.errors import FolderInvalid, TopicMissing
 from ingest.hub.contract import Hub
 from ingest.hub.embedded import EmbeddedHub
+from ingest.pipelines.next_record import next_record
 
 
 class Arrivals:
@@ -86,7 +87,7 @@ class Arrivals:
         told = self._told.get(topic_id, {})
         ranges = {}
         for place, end in ends.items():
-            start = max(told.get(str(place.partition), 0), delivered.get(place, 0), hub.start_offset(*place))
+            start = next_record(hub, place, max(told.get(str(place.partition), 0), delivered.get(place, 0)))
             if start < end:
                 ranges[str(place.partition)] = [start, end]
         return ranges

@@ -16,6 +16,7 @@ from ingest.connectors import TopicPartition
 from ingest.errors import ConfigError, FolderInvalid, TopicMissing
 from ingest.hub.contract import Hub
 from ingest.hub.embedded import EmbeddedHub
+from ingest.pipelines.next_record import next_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,5 +147,5 @@ def _places(hub: Hub, topics: Sequence[str]) -> list[TopicPartition]:
 
 
 def _from(hub: Hub, place: TopicPartition, delivered: Mapping[TopicPartition, int]) -> int:
-    """What was deleted before the group came to it is not before it any more."""
-    return max(delivered.get(place, 0), hub.start_offset(*place))
+    """What is no record, or was deleted before the group came to it, is not before it any more."""
+    return next_record(hub, place, delivered.get(place, 0))

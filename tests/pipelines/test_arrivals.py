@@ -88,3 +88,17 @@ def test_a_few_records_are_held_back_until_they_are_enough(folder: str, append: 
     assert arrivals.look() is None
     append("c")
     assert offsets(arrivals) == [0, 3]
+
+
+def test_what_was_aborted_has_not_arrived(folder: str, append: Append) -> None:
+    append("abc")
+    arrivals = Arrivals(folder, ["t"])
+    assert arrivals.look() is None
+    hub = open_hub(Path(folder))
+    transaction = hub.transaction(hub.register_writer("w"))
+    transaction.append(records("x", "y"), 0)
+    transaction.abort()
+    hub.close()
+    assert arrivals.look() is None
+    append("de")
+    assert offsets(arrivals) == [6, 8]

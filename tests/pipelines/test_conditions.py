@@ -39,6 +39,13 @@ def add(hub: EmbeddedHub, partition: int, *times_ms: int) -> None:
     hub.append(stamped, partition).result()
 
 
+def abort(hub: EmbeddedHub, given: Records, partition: int) -> None:
+    transaction = hub.transaction(hub.register_writer("w"))
+    appended = transaction.append(given, partition)
+    transaction.abort()
+    assert hub.wait({TopicPartition("t", partition): appended.base_offset}, 60_000)
+
+
 def test_an_offset_is_reached_when_every_partition_has_it(hub: EmbeddedHub) -> None:
     hub.append(records("a", "b"), 0).result()
     assert holds(hub, OffsetReached("t", 2, partition=0))
@@ -71,6 +78,18 @@ def test_deleted_records_are_no_lag(hub: EmbeddedHub) -> None:
     hub.commit_group("p.lake", {T0: 0})
     hub.delete_records("t", 0, 5)
     assert holds(hub, LagAtMost("p.lake", 0))
+
+
+def test_what_was_aborted_is_not_waited_for(hub: EmbeddedHub) -> None:
+    add(hub, 0, NOON - 1)
+    add(hub, 1, NOON - 1)
+    hub.commit_group("p.lake", {T0: 1, T1: 1})
+    abort(hub, records("a", "b"), 0)
+    assert hub.end_offset("t", 0) == 4, "two records and a marker, and nobody will ever see one of them"
+    assert holds(hub, LagAtMost("p.lake", 0))
+    assert holds(hub, CompleteUpTo("p.lake", ["t"], NOON, idle_ms=MINUTE), NOON + MINUTE)
+    hub.append(records("c"), 0).result()
+    assert not holds(hub, LagAtMost("p.lake", 0))
 
 
 def test_an_hour_is_complete_once_what_came_before_its_end_is_delivered(hub: EmbeddedHub) -> None:
