@@ -193,11 +193,20 @@ class SinkLoop:
         if self._ends is None:
             # in the reader's own thread, after what it is reading now
             self._ends = ahead.submit(self._reader.ends).result()
-        reading = self._reader.positions
-        reached = self._reader.reached
         return all(
-            reached(place, self._put.get(place, 0)) >= end for place, end in self._ends.items() if place in reading
+            self._reader.reached(place, self._put_to(place)) >= end
+            for place, end in self._ends.items()
+            if place in self._reader.positions
         )
+
+    def _put_to(self, place: TopicPartition) -> int:
+        """The offset before which all is put: of a partition that appeared since, its start until then."""
+        if place in self._put:
+            return self._put[place]
+        try:
+            return self._hub.start_offset(*place)
+        except TopicMissing:
+            return 0  # the reader will forget it
 
     def _note_lag(self, *, force: bool = False) -> None:
         if force or self._lag.is_due():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pyarrow as pa
@@ -444,3 +445,23 @@ def test_a_run_is_done_only_when_a_sink_that_commits_in_parts_has_committed_all(
 
     assert world.run(world.plan(None, target, sink={"connector": InParts(target)})).state == "done"
     assert target.rows == texts(10)
+
+
+def test_a_topic_that_comes_late_and_holds_no_record_does_not_keep_a_run_from_its_end(world):
+    fill(world, texts(3))
+
+    def emptied(rows):
+        """A topic appears once the sink is open, and its records are deleted before it looks."""
+        while "p/sink/out" not in world.hub.retention_holds():
+            threading.Event().wait(0.01)
+        world.hub.create_topic("late")
+        world.hub.append(Records(topic="late", value=pa.array(["a", "b"])), 0).result(60)
+        world.hub.delete_records("late", 0, 2)
+
+    target = world.Target()
+    plan = world.plan(world.System(["row"], timestamps=emptied), target, sink={"topics": ["t", "late"]})
+    outcomes = []
+    running = threading.Thread(target=lambda: outcomes.append(world.run(plan)), daemon=True)
+    running.start()
+    running.join(60)
+    assert [outcome.state for outcome in outcomes] == ["done"]
