@@ -35,36 +35,31 @@ class TopicTrigger(BaseEventTrigger):
         every_s: float = 5.0,
     ) -> None:
         super().__init__()
-        self.hub = hub
-        self.topics = list(topics)
-        self.group = group
-        self.from_start = from_start
-        self.at_least = at_least
-        self.every_s = every_s
+        self._wanted: dict[str, Any] = {
+            "hub": hub,
+            "topics": list(topics),
+            "group": group,
+            "from_start": from_start,
+            "at_least": at_least,
+        }
+        self._every_s = every_s
         self._kept: dict[str, dict[str, int]] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments; Airflow knows the trigger by them."""
-        names = ("hub", "topics", "group", "from_start", "at_least", "every_s")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+        arguments = {**self._wanted, "every_s": self._every_s}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """For ever: a watcher that returns is started again, and would fire again for the same records."""
-        arrivals = Arrivals(
-            self.hub,
-            self.topics,
-            group=self.group,
-            from_start=self.from_start,
-            at_least=self.at_least,
-            state=await self._stored(),
-        )
+        arrivals = Arrivals(**self._wanted, state=await self._stored())
         while True:
             event = await asyncio.to_thread(arrivals.look)
             if event is not None:
                 yield TriggerEvent(event)
                 arrivals.tell(event)
             await self._store(arrivals.state)
-            await asyncio.sleep(self.every_s)
+            await asyncio.sleep(self._every_s)
 
     async def _stored(self) -> dict[str, dict[str, int]] | None:
         """Where this watcher stood; None if it never ran, or nothing is kept here."""
