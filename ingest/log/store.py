@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -162,18 +163,25 @@ class LogStore:
     # --- housekeeping
 
     def clean(self) -> None:
-        """Retention and compaction of every partition; called by the housekeeping thread."""
-        self._coordinator.compact().result()
+        """Retention and compaction of every partition; called by the housekeeping thread.
+
+        What fails in one partition keeps no other from its turn: the first failure is raised at the end. Retention
+        comes first, for it makes room where compaction needs some.
+        """
         now_ms = self.env.clock.now_ms()
-        for log in self._topics.logs():
-            if log.topic == TRANSACTION_STATE:
+        logs = [log for log in self._topics.logs() if log.topic != TRANSACTION_STATE]
+        chores = [partial(self._retain, log, now_ms) for log in logs if log.config.deletes]
+        chores += [partial(log.compact, now_ms) for log in logs if log.config.compacts]
+        failed: IngestError | None = None
+        for chore in (*chores, lambda: self._coordinator.compact().result()):
+            try:
+                chore()
+            except Closed:  # deleted meanwhile
                 continue
-            with contextlib.suppress(Closed):  # deleted meanwhile
-                if log.config.compacts:
-                    log.compact(now_ms)
-                if log.config.deletes:
-                    log.retain(now_ms, self.holds(log.topic, log.partition))
-                    self._appended(log)
+            except IngestError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def checkpoint(self) -> None:
         """Writes down what the next opening may skip; called by the housekeeping thread."""
@@ -286,6 +294,10 @@ class LogStore:
         self._syncer.appended(log)
         if self._watchers.is_watched(log):
             self._hurry(log)
+
+    def _retain(self, log: PartitionLog, now_ms: int) -> None:
+        log.retain(now_ms, self.holds(log.topic, log.partition))
+        self._appended(log)
 
     def _hurry(self, log: PartitionLog) -> None:
         """Syncs ``log`` for a waiting reader, if that would show it anything."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,16 @@ import pytest
 from hubs import open_hub, read, records
 
 from ingest.connectors import HEADERS, TIMESTAMP, Records, TopicPartition
-from ingest.errors import FolderInvalid, FormatError, OffsetOutOfRange, TooLarge, TopicMissing, TransactionInvalid
+from ingest.disk import SystemDisk
+from ingest.errors import (
+    FolderInvalid,
+    FormatError,
+    OffsetOutOfRange,
+    StorageFull,
+    TooLarge,
+    TopicMissing,
+    TransactionInvalid,
+)
 from ingest.hub.embedded import EmbeddedHub
 
 PLACE = TopicPartition("t", 0)
@@ -241,6 +252,35 @@ def test_retention_ignores_sinks_where_the_topic_says_so(tmp_path: Path) -> None
     hub.hold_retention("slow", {PLACE: 2})
     hub._store.clean()
     assert hub.start_offset("t", 0) >= 5
+    hub.close()
+
+
+class FullFor(SystemDisk):
+    """A disk that has no room for new files of some partitions."""
+
+    folders: tuple[str, ...] = ()
+
+    def sync(self, fd: int, path: Path) -> None:
+        if path.parent.name in self.folders and not path.name.endswith(".log"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        super().sync(fd, path)
+
+
+def test_a_partition_that_cannot_be_compacted_keeps_no_other_from_its_retention(tmp_path: Path) -> None:
+    hub = open_hub(tmp_path, disk := FullFor())
+    hub.create_topic("a", config={"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"})
+    hub.create_topic("t", config={"retention.bytes": "1"})
+    for value in (b"1", b"2", b"3"):
+        hub.append(Records(topic="a", key=pa.array([b"k"]), value=pa.array([value])), 0).result(10)
+        hub._store.partition("a", 0).roll()
+    old_segments(hub, 3)
+    disk.folders = ("a-0", "__transaction_state-0")
+    with pytest.raises(StorageFull, match="a-0"):
+        hub._store.clean()
+    assert hub.start_offset("t", 0) > 0
+    disk.folders = ()
+    hub._store.clean()
+    assert list(hub.compacted("a")) == [(b"k", b"3")]
     hub.close()
 
 
