@@ -6,6 +6,7 @@ a power cut, and a disk that is full does not stop the pipeline because of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -29,7 +30,8 @@ class StatusFile:
             temporary.write_text(json.dumps(status, indent=1), encoding="utf-8")
             self._disk.replace(temporary, self.path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def last_commits(self) -> dict[str, int]:
         """When each task last committed, by what an earlier run wrote here; empty where nobody knows."""

@@ -37,6 +37,12 @@ def test_a_disk_that_refuses_does_not_stop_the_pipeline_and_leaves_the_old_statu
     assert [path.name for path in (tmp_path / "status").iterdir()] == ["logs.json"]
 
 
+def test_a_folder_that_cannot_be_does_not_stop_the_pipeline(tmp_path):
+    (tmp_path / "status").write_text("in the way")
+    StatusFile(tmp_path, "logs", SystemDisk()).write({"number": 1})
+    assert (tmp_path / "status").read_text() == "in the way"
+
+
 def test_the_last_commits_of_an_earlier_run_are_found_again(tmp_path):
     file = StatusFile(tmp_path, "logs", SystemDisk())
     file.write({"tasks": [{"task": "sink a", "last_commit_ms": 7}, {"task": "sink b", "last_commit_ms": None}]})
