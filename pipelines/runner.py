@@ -50,8 +50,13 @@ class Runner:
             self._workers = [self._worker(hubs[pipeline.hub], pipeline) for pipeline in self.pipelines]
             outcomes: list[Outcome] = []
             threads = [
-                threading.Thread(target=self._run_one, args=(worker, outcomes), name=f"pipeline-{index}", daemon=True)
-                for index, worker in enumerate(self._workers)
+                threading.Thread(
+                    target=self._run_one,
+                    args=(worker, pipeline.plan.pipeline, outcomes),
+                    name=f"pipeline-{index}",
+                    daemon=True,
+                )
+                for index, (worker, pipeline) in enumerate(zip(self._workers, self.pipelines, strict=True))
             ]
             for thread in threads:
                 thread.start()
@@ -88,8 +93,12 @@ class Runner:
             status_folder=Path(pipeline.hub),
         )
 
-    def _run_one(self, worker: Worker, outcomes: list[Outcome]) -> None:
-        outcome = worker.run()
+    def _run_one(self, worker: Worker, name: str, outcomes: list[Outcome]) -> None:
+        try:
+            outcome = worker.run()
+        except BaseException as error:
+            # Nobody above this frame would hear of it, and the run would seem to have gone well.
+            outcome = Outcome("failed", error, name)
         outcomes.append(outcome)
         if outcome.state == "failed":
             self._stop_all()

@@ -30,3 +30,14 @@ def test_a_run_until_caught_up_does_what_a_hub_that_stays_open_would_do_later(tm
     hub = open_hub(tmp_path / "data")
     assert hub.start_offset("events", 0) > 1000
     hub.close()
+
+
+def test_a_worker_that_breaks_down_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE.replace("topics: [events]", "topics: [nobody-writes-this]"))
+
+    def report(said: str) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    (outcome,) = Runner([load(tmp_path / "pipeline.yaml")], Environment(), until_caught_up=True, report=report).run()
+    assert (outcome.state, outcome.exit_code, outcome.task) == ("failed", 1, "p")
+    assert isinstance(outcome.error, BrokenPipeError)
