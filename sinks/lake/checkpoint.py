@@ -89,6 +89,7 @@ def encode(view: TableView) -> bytes:
                 "partition": [file.partition for file in files],
                 "first_offset": [file.first_offset for file in files],
                 "last_offset": [file.last_offset for file in files],
+                "bucket": [file.bucket for file in files],
                 "partitioning": [partitionings[live.partition_by] for live in view.files.values()],
             },
         }
@@ -100,10 +101,11 @@ def _decode(document: Mapping[str, Any]) -> TableView:
     specs = [tuple(spec) for spec in document["partitionings"]]
     columns = document["files"]
     names = ("path", "bytes", "crc32c", "rows", "topic", "partition", "first_offset", "last_offset", "partitioning")
+    buckets = columns.get("bucket", [None] * len(columns["path"]))
     files = {
-        path: LiveFile(DataFile(StoredFile(path, size, crc), rows, topics[topic], partition, first, last), specs[spec])
-        for path, size, crc, rows, topic, partition, first, last, spec in zip(
-            *(columns[name] for name in names), strict=True
+        path: LiveFile(DataFile(StoredFile(path, size, crc), rows, topics[topic], part, first, last, at), specs[spec])
+        for path, size, crc, rows, topic, part, first, last, spec, at in zip(
+            *(columns[name] for name in names), buckets, strict=True
         )
     }
     return TableView(

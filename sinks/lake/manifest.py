@@ -48,7 +48,11 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A Parquet file of a commit: rows of one partition of one topic, offsets ``first_offset``..``last_offset``."""
+    """A file of a commit: rows of one partition of one topic, offsets ``first_offset``..``last_offset``.
+
+    A file of current rows has a ``bucket`` instead: the leading bits, as ``0`` and ``1``, that the digests of all of
+    its keys have; its rows are of all partitions (-1), and of no offsets of their own (-1).
+    """
 
     stored: StoredFile
     rows: int
@@ -56,12 +60,13 @@ class DataFile:
     partition: int
     first_offset: int
     last_offset: int
+    bucket: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """Offsets ``start``..``end`` (half-open) of one partition that a commit accounts for. ``filtered`` rows of them
-    were left out by the sink's transforms (less those that they added)."""
+    were left out by the sink's transforms (less those that they added), or had no value."""
 
     topic: str
     partition: int
@@ -76,7 +81,11 @@ class Entry:
 
     ``kind`` ``open`` says only that a writer took over; then ``commit`` and ``commit_sequence`` name the last
     commit before it (0: none). ``retires`` are paths of earlier commits that this one replaces. ``partition_by``
-    is the setting of that name, ``schemas`` maps each topic to all columns that its values ever had.
+    is the setting of that name, ``schemas`` maps each topic to all columns that its values ever had. ``left_out`` rows
+    had no value (they are part of ``filtered``, too).
+
+    A table of current rows has a ``key``; its commits apply ``changes`` records, and ``retires`` are the files that
+    they rewrite, of which those of the entries up to ``vacuumed`` are removed.
 
     Compactions count entries of their own: ``compact`` says that ``files`` stand for ``retires``, and ``vacuum``
     that hidden files of the entries up to ``vacuumed`` are removed. In both, ``commit`` and ``commit_sequence``
@@ -102,6 +111,9 @@ class Entry:
     schemas: Mapping[str, pa.Schema] = field(default_factory=dict)
     partition_by: Sequence[str] = ()
     vacuumed: int = 0
+    left_out: int = 0
+    key: Sequence[str] = ()
+    changes: int = 0
 
     def as_commit(self) -> Commit:
         """What is told to the runtime."""
@@ -109,10 +121,11 @@ class Entry:
             number=self.commit,
             offsets=dict(self.offsets),
             dead=tuple(self.dead),
-            rows=sum(file.rows for file in self.files),
+            rows=self.changes if self.key else sum(file.rows for file in self.files),
             files=len(self.files),
             size_bytes=sum(file.stored.size_bytes for file in self.files),
             paths=tuple(file.stored.path for file in self.files),
+            filtered=self.left_out,
         )
 
 
@@ -165,7 +178,10 @@ def _document(entry: Entry) -> dict[str, Any]:
     }
     if entry.kind == "compact":
         return document
+    if entry.key:
+        document |= {"key": list(entry.key), "changes": entry.changes, "vacuumed": entry.vacuumed}
     return document | {
+        "left_out": entry.left_out,
         "topic_ids": dict(entry.topic_ids),
         "ranges": [list(astuple(item)) for item in entry.ranges],
         "offsets": [[place.topic, place.partition, offset] for place, offset in entry.offsets.items()],
@@ -204,6 +220,10 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         return Entry(**plain)
     return Entry(
         **plain,
+        left_out=document.get("left_out", 0),
+        key=tuple(document.get("key", ())),
+        changes=document.get("changes", 0),
+        vacuumed=document.get("vacuumed", 0),
         topic_ids=document["topic_ids"],
         ranges=tuple(Range(*item) for item in document["ranges"]),
         offsets={TopicPartition(topic, partition): offset for topic, partition, offset in document["offsets"]},
@@ -224,6 +244,8 @@ def _file_document(file: DataFile) -> dict[str, Any]:
         "first_offset": file.first_offset,
         "last_offset": file.last_offset,
     }
+    if file.bucket is not None:
+        document["bucket"] = file.bucket
     if stored.upload is not None:
         return document | {"upload": {"id": stored.upload.id, "etags": list(stored.upload.etags)}}
     return document | {"temporary": stored.temporary}
@@ -238,7 +260,8 @@ def _file(item: Mapping[str, Any]) -> DataFile:
         temporary=item.get("temporary", ""),
         upload=Upload(upload["id"], tuple(upload["etags"])) if upload else None,
     )
-    return DataFile(stored, item["rows"], item["topic"], item["partition"], item["first_offset"], item["last_offset"])
+    names = ("rows", "topic", "partition", "first_offset", "last_offset")
+    return DataFile(stored, *(item[name] for name in names), bucket=item.get("bucket"))
 
 
 def schema_document(schema: pa.Schema) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ingest.connectors import DeadLetter, Delivery, TopicPartition, held_bytes
 from ingest.errors import IdentityMismatch
@@ -19,6 +20,8 @@ class Pending:
         self.dead_bytes = 0
         """About what ``dead`` takes in memory, and then in the manifest."""
         self.since_ms: int | None = None
+        self.left_out = 0
+        """Records that were not written as they have no value."""
 
     def __bool__(self) -> bool:
         return bool(self._ranges or self.dead)
@@ -41,6 +44,12 @@ class Pending:
         self.refuse(delivery.dead)
         if self.since_ms is None:
             self.since_ms = now_ms
+
+    def leave_out(self, place: TopicPartition, rows: int) -> None:
+        """Accounts for rows of the delivery taken last that have nothing to write in them."""
+        pending = self._ranges[place]
+        self._ranges[place] = replace(pending, filtered=pending.filtered + rows)
+        self.left_out += rows
 
     def refuse(self, letters: Sequence[DeadLetter]) -> None:
         """Names records that will not be written."""

@@ -82,7 +82,8 @@ _TOLD = ("pipeline", "sink", "hub_id", "commit", "commit_sequence", "vacuumed", 
 def _facts(live: LiveFile) -> tuple[object, ...]:
     file = live.file
     stored = (file.stored.path, file.stored.size_bytes, file.stored.crc32c)
-    return (*stored, file.rows, file.topic, file.partition, file.first_offset, file.last_offset, live.partition_by)
+    place = (file.topic, file.partition, file.first_offset, file.last_offset, file.bucket)
+    return (*stored, file.rows, *place, live.partition_by)
 
 
 def read_on(store: Store, owner: str, view: TableView) -> TableView:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from ingest.connectors import MAX_HELD_BYTES, Commit, Delivery, SinkContext, SinkTask, Standing
+import pyarrow as pa
+
+from ingest.connectors import (
+    MAX_HELD_BYTES,
+    Commit,
+    Delivery,
+    Records,
+    SinkContext,
+    SinkTask,
+    Standing,
+    TopicPartition,
+)
 from ingest.errors import ConnectorError, SinkFenced, StorageFailed, SystemUnavailable
 from ingest.sinks.lake.checkpoint import checkpoint_if_due
 from ingest.sinks.lake.file_format import FileFormat
@@ -52,7 +63,8 @@ class LakeTask(SinkTask):
     def put(self, delivery: Delivery) -> None:
         files = self._pending_files()
         self._pending.take(delivery, self._clock.monotonic_ms())
-        for records in delivery.records:
+        for each in delivery.records:
+            records = self._with_values(each, delivery)
             if len(records):
                 placed = self._placing.place(records)
                 self._pending.refuse(placed.dead)
@@ -88,6 +100,18 @@ class LakeTask(SinkTask):
         if self._files is not None:
             self._files.discard()
             self._files = None
+
+    def _with_values(self, records: Records, delivery: Delivery) -> Records:
+        """Without tombstones: rows of nulls that nobody could tell from others, as files do not hold keys. A text
+        that is null is for the format to judge."""
+        if not (pa.types.is_struct(records.value.type) or pa.types.is_null(records.value.type)):
+            return records
+        present = records.value.is_valid()
+        missing = len(records) - int(present.true_count)
+        if not missing:
+            return records
+        self._pending.leave_out(TopicPartition(delivery.topic, delivery.partition), missing)
+        return records.filter(present)
 
     def _checkpoint(self, entry: Entry) -> None:
         """Now and then sums up the manifests, for those who open the table. It only saves time: where the store
@@ -150,6 +174,7 @@ class LakeTask(SinkTask):
             offsets=offsets,
             files=files,
             dead=tuple(self._pending.dead),
+            left_out=self._pending.left_out,
             schemas=self._placing.schemas(),
             partition_by=tuple(self._settings.partition_by),
         )

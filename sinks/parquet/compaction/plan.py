@@ -48,13 +48,18 @@ class Merge:
 
 
 def plan(view: TableView, rules: Rules, outdated: AbstractSet[str] = frozenset()) -> list[Merge]:
-    """All merges of a table, in order of folders. The files at ``outdated`` are written anew whatever their size."""
-    ordered = sorted((live for live in view.files.values() if live.file.stored.path.endswith(SUFFIX)), key=_order)
+    """All merges of a table, in order of folders. The files at ``outdated`` are written anew whatever their size.
+    Current rows are left alone: their sink merges them with its commits, and knows each file by its keys."""
+    ordered = sorted(filter(_is_mergeable, view.files.values()), key=_order)
     merges = []
     for key, lives in groupby(ordered, key=_kind):
         for files in _runs([live.file for live in lives], rules, outdated):
             merges.append(Merge(*key, tuple(files)))
     return merges
+
+
+def _is_mergeable(live: LiveFile) -> bool:
+    return live.file.stored.path.endswith(SUFFIX) and live.file.bucket is None
 
 
 def _kind(live: LiveFile) -> tuple[str, str, int, tuple[str, ...]]:

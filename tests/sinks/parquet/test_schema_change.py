@@ -107,9 +107,18 @@ def test_values_that_are_no_rows_of_columns_go_to_the_column_value(lake: Lake, v
     assert lake.rows() == [{"value": value} for value in values]
 
 
-def test_a_tombstone_is_a_row_of_nulls(lake: Lake) -> None:
-    lake.write(lake.open(), 0, [{"id": 1}, None])
+def test_a_tombstone_is_left_out_and_counted(lake: Lake) -> None:
+    commit = lake.write(lake.open(), 0, [{"id": 1}, None, {"id": None}])
+    assert (commit.rows, commit.filtered) == (2, 1)
     assert lake.rows() == [{"id": 1}, {"id": None}]
+
+
+def test_tombstones_alone_move_the_position_and_make_no_file(lake: Lake) -> None:
+    task = lake.open()
+    lake.write(task, 0, [{"id": 1}])
+    commit = lake.write(task, 1, pa.nulls(2, pa.struct([("id", pa.int64())])))
+    assert (commit.files, commit.filtered, list(commit.offsets.values())) == (0, 2, [3])
+    assert lake.rows() == [{"id": 1}]
 
 
 def test_what_holds_nothing_is_left_out_until_it_holds_something(lake: Lake) -> None:
