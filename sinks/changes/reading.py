@@ -36,9 +36,12 @@ def image_type(records: Records, *, changes: bool) -> pa.StructType:
     return pa.struct([field for field in kind if not (changes and field.name.startswith("__"))])
 
 
-def steps_of(records: Records, place: int, key: Sequence[str], *, changes: bool) -> tuple[Steps, Refused]:
-    """``key`` may be empty where nothing can be deleted; ``changes``: envelopes are opened."""
-    reading = _Reading(records, key, image_type(records, changes=changes))
+def steps_of(
+    records: Records, place: int, key: Sequence[str], *, changes: bool, columns: pa.Schema | None = None
+) -> tuple[Steps, Refused]:
+    """``key`` may be empty where nothing can be deleted; ``changes``: envelopes are opened. ``columns`` are what the
+    target is known to have: the types of keys of which no row has come."""
+    reading = _Reading(records, key, image_type(records, changes=changes), columns)
     if changes and pa.types.is_struct(records.value.type):
         names = {field.name for field in records.value.type}
         if names >= _ENVELOPE:
@@ -51,8 +54,9 @@ def steps_of(records: Records, place: int, key: Sequence[str], *, changes: bool)
 class _Reading:
     """The records of one batch."""
 
-    def __init__(self, records: Records, key: Sequence[str], image: pa.StructType) -> None:
+    def __init__(self, records: Records, key: Sequence[str], image: pa.StructType, known: pa.Schema | None) -> None:
         self._records = records
+        self._known = known
         self._value = records.value
         self._key = [name for name in key if image.get_field_index(name) >= 0 or not image.num_fields]
         self._image = image
@@ -139,11 +143,16 @@ class _Reading:
             return rows, []
         if self._records.key is None:
             return rows, [(int(row), "a deletion without a key") for row in places]
-        types = [_field(rows, name).type for name in self._key]
-        types = [pa.string() if pa.types.is_null(kind) else kind for kind in types]
+        types = [self._key_type(rows, name) for name in self._key]
         found, bad = key_columns(self._records.key.take(pa.array(places)), self._key, types)
         refused = [(int(row), "a deletion whose key cannot be read") for row in places[bad]]
         return _replaced(rows, places, found), refused
+
+    def _key_type(self, rows: pa.StructArray, name: str) -> pa.DataType:
+        kind = _field(rows, name).type
+        if not pa.types.is_null(kind):
+            return kind
+        return self._known.field(name).type if self._known is not None and name in self._known.names else pa.string()
 
     def _column(self, name: str) -> pa.Array:
         """A column of the value, null where the record is a tombstone."""

@@ -260,8 +260,8 @@ def _file(item: Mapping[str, Any]) -> DataFile:
         temporary=item.get("temporary", ""),
         upload=Upload(upload["id"], tuple(upload["etags"])) if upload else None,
     )
-    names = ("rows", "topic", "partition", "first_offset", "last_offset")
-    return DataFile(stored, *(item[name] for name in names), bucket=item.get("bucket"))
+    offsets = (item["first_offset"], item["last_offset"])
+    return DataFile(stored, item["rows"], item["topic"], item["partition"], *offsets, item.get("bucket"))
 
 
 def schema_document(schema: pa.Schema) -> dict[str, Any]:

@@ -33,8 +33,10 @@ def owner_name(pipeline: str, sink: str) -> str:
 
 
 def data_name(owner: str, topic: str, partition: int, commit: int, number: int, suffix: str = SUFFIX) -> str:
-    """The ``number``-th file of a commit; names sort as commits do within a partition of a topic."""
-    parts = (owner, _part(topic, _TOPIC_PART), str(partition), f"{commit:012d}", f"{number:05d}")
+    """The ``number``-th file of a commit; names sort as commits do within a partition of a topic. A negative
+    partition stands for all of them."""
+    place = str(partition) if partition >= 0 else "all"
+    parts = (owner, _part(topic, _TOPIC_PART), place, f"{commit:012d}", f"{number:05d}")
     return SEPARATOR.join(parts) + suffix
 
 

@@ -96,14 +96,7 @@ class OpenFile:
         """Writes the rest; on return the bytes are durable."""
         self.write_waiting()
         output = self._opened()
-        output.encoder.finish(
-            {
-                **self._about,
-                "topic": self.key.topic,
-                "partition": self.key.partition,
-                "offsets": [self._first_offset, self._last_offset + 1],
-            }
-        )
+        output.encoder.finish({**self._about, "topic": self.key.topic, **self._range()})
         fail.hit("lake.file.written")
         stored = output.draft.finish()
         fail.hit("lake.file.synced")
@@ -115,6 +108,12 @@ class OpenFile:
         if self._output is not None:
             self._output.draft.discard()
             self._output.encoder.abandon()
+
+    def _range(self) -> dict[str, Any]:
+        """Nothing for current rows, which are of all partitions, and of no offsets of their own."""
+        if self.key.partition < 0:
+            return {}
+        return {"partition": self.key.partition, "offsets": [self._first_offset, self._last_offset + 1]}
 
     def _opened(self) -> _Output:
         if self._output is None:

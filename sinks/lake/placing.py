@@ -122,20 +122,29 @@ class Placing:
         offsets = _offsets(records)
         inside = np.zeros(len(records), np.int64) if records.rows is None else records.rows.to_numpy()
         place = (records.topic, records.partition or 0)
-        if not self._tolerate:
-            first = refused[0]
-            raise RecordRefused(
-                f"{records.topic}-{records.partition} offset {offsets[first.row]}: {first.reason}",
-                hint="set errors.tolerance to dead-letter to keep such records apart and go on",
-                topic=records.topic,
-                partition=records.partition,
-                offset=int(offsets[first.row]),
-                sink=self._sink,
-            )
-        return [
-            DeadLetter(*place, int(offsets[item.row]), int(inside[item.row]), "sink", item.error, item.reason)
-            for item in refused
-        ]
+        return tolerated(
+            [
+                DeadLetter(*place, int(offsets[item.row]), int(inside[item.row]), "sink", item.error, item.reason)
+                for item in refused
+            ],
+            tolerate=self._tolerate,
+            sink=self._sink,
+        )
+
+
+def tolerated(letters: list[DeadLetter], *, tolerate: bool, sink: str) -> list[DeadLetter]:
+    """``letters``; raises ``RecordRefused`` for the first of them if none may be."""
+    if tolerate or not letters:
+        return letters
+    first = letters[0]
+    raise RecordRefused(
+        f"{first.topic}-{first.partition} offset {first.offset}: {first.reason}",
+        hint="set errors.tolerance to dead-letter to keep such records apart and go on",
+        topic=first.topic,
+        partition=first.partition,
+        offset=first.offset,
+        sink=sink,
+    )
 
 
 def _offsets(records: Records) -> np.ndarray:

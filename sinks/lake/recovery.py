@@ -15,7 +15,7 @@ from ingest.connectors import SinkContext
 from ingest.errors import IdentityMismatch, OutputDamaged, SinkFenced
 from ingest.failpoints import FailPoints
 from ingest.sinks.lake.ledger import Ledger
-from ingest.sinks.lake.manifest import DataFile, Entry
+from ingest.sinks.lake.manifest import DataFile, Entry, StoredFile
 from ingest.sinks.lake.replacing import was_replaced
 from ingest.sinks.lake.store import Store
 
@@ -62,12 +62,30 @@ def publish(store: Store, files: Sequence[DataFile], fail: FailPoints) -> None:
 
 
 def finish_commit(store: Store, ledger: Ledger, commit: Entry, fail: FailPoints) -> None:
-    """Makes a commit's files visible; they may be already, and may even have been merged into others since."""
+    """Brings files that a commit has rewritten out of sight, then makes its own visible; they may be already, and may
+    even have been merged into others since."""
+    for path in commit.retires:
+        store.hide(path)
+        fail.hit("lake.hide.file")
+    if commit.retires:
+        store.settle_published([StoredFile(path, 0, "") for path in commit.retires])
+        fail.hit("lake.hidden")
     try:
         publish(store, commit.files, fail)
     except OutputDamaged:
+        _check_newest(store, ledger, commit)
         left = [file for file in commit.files if not was_replaced(store, ledger.owner, file, commit.commit)]
         publish(store, left, fail)
+
+
+def _check_newest(store: Store, ledger: Ledger, commit: Entry) -> None:
+    """A later commit may have rewritten the files: then whoever made it has finished this one before."""
+    newest = ledger.last_commit(ledger.last())
+    if newest is not None and newest.commit > commit.commit:
+        raise SinkFenced(
+            f"another writer has taken over {store.describe()}",
+            hint="another process runs this sink; it goes on, and this one stops",
+        )
 
 
 def _check(last: Entry, store: Store, context: SinkContext) -> None:

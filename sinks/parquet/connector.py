@@ -23,6 +23,10 @@ class ParquetSink(LakeSink):
     settings: ParquetSettings
 
     def task(self) -> SinkTask:
+        if self.settings.mode == "apply":
+            from ingest.sinks.parquet.current.task import CurrentTask
+
+            return CurrentTask(self.settings)
         from ingest.sinks.parquet.task import ParquetTask
 
         return ParquetTask(self.settings)

@@ -53,22 +53,21 @@ def rewrite(
     for file in merge.files:
         rows = 0
         offsets = np.array([file.first_offset, file.last_offset])
-        for batch in _batches(store, file.stored):
+        for batch in batches(store, file.stored):
             if stopping.is_set():
                 raise Interrupted
             rows += batch.num_rows
-            output.append(_fitted(batch, schema, store.describe(file.stored.path)), offsets)
+            output.append(fitted(batch, schema, store.describe(file.stored.path)), offsets)
             if output.waiting_bytes >= WAITING_BYTES:
                 output.write_waiting()
-        if rows != file.rows:
-            raise _damaged(store, file.stored.path, f"has {rows} rows, and its manifest says {file.rows}")
+        check_count(store, file, rows)
     written = output.finish(FailPoints())
     fail.hit("compact.file.written")
     return written
 
 
-def _batches(store: Store, stored: StoredFile) -> Iterator[pa.RecordBatch]:
-    """All rows of a file that is known to be whole."""
+def batches(store: Store, stored: StoredFile) -> Iterator[pa.RecordBatch]:
+    """All rows of a file that is known to be whole; raises ``OutputDamaged`` if it is not what its manifest says."""
     with _opened(store, stored) as source, pq.ParquetFile(source) as file:
         yield from file.iter_batches(batch_size=ROW_GROUP_ROWS, use_threads=False)
 
@@ -99,7 +98,14 @@ def _compare(store: Store, stored: StoredFile, crc: int) -> None:
         raise _damaged(store, stored.path, "has other bytes than its manifest says")
 
 
-def _fitted(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordBatch:
+def check_count(store: Store, file: DataFile, rows: int) -> None:
+    """Raises ``OutputDamaged`` unless the file has so many rows."""
+    if rows != file.rows:
+        raise _damaged(store, file.stored.path, f"has {rows} rows, and its manifest says {file.rows}")
+
+
+def fitted(batch: pa.RecordBatch, schema: pa.Schema, place: str) -> pa.RecordBatch:
+    """With the newest columns; ``place`` names the file in the error for rows that do not fit these."""
     if batch.schema.equals(schema):
         return batch
     fitted, refused = cast_to(batch, schema)

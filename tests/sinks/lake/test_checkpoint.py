@@ -9,7 +9,7 @@ from compacting import compact, store_of
 from lake import Lake, numbers
 
 from ingest.connectors.testing import Crash
-from ingest.sinks.lake import task as lake_task
+from ingest.sinks.lake import commit_task
 from ingest.sinks.lake.checkpoint import checkpoint_if_due, look, newest_checkpoint
 from ingest.sinks.lake.ledger import Ledger
 from ingest.sinks.lake.manifest import Entry
@@ -96,7 +96,7 @@ def test_none_is_written_while_a_commit_is_not_visible(lake: Lake) -> None:
 
 
 def test_the_sink_writes_one_now_and_then(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lake_task, "CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr(commit_task, "CHECKPOINT_EVERY", 4)
     task = lake.open(epoch=2, partition_by=["part"])
     for start in range(60, 120, 10):
         lake.write(task, start, [{"id": start, "part": 0}] * 10)

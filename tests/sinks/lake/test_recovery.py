@@ -143,7 +143,7 @@ def test_who_is_overtaken_while_opening_removes_nothing_of_the_newer_writer(lake
     def overtake() -> None:
         newer.append(lake.open(epoch=2))
         newer[0].put(delivery(0, numbers(0, 10)))
-        newer[0]._pending_files().finish()
+        newer[0]._open_files().finish()
 
     lake.fail.arm("lake.opened", overtake)
     with pytest.raises(SinkFenced):

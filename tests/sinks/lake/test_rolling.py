@@ -38,7 +38,7 @@ def groups(lake: Lake) -> list[list[int]]:
 
 
 def waiting_bytes(task: LakeTask) -> int:
-    files = task._pending_files()
+    files = task._open_files()
     return files._held_bytes()
 
 
