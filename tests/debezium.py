@@ -52,17 +52,12 @@ class Debezium:
         self._folder = folder
 
     def events(self) -> list[Event]:
-        """Every whole line so far; numbers with a point are ``Decimal``."""
-        path = self._folder / "events.tsv"
-        if not path.exists():
-            return []
-        text = path.read_text(encoding="utf-8")
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        return [_event(*line.split("\t", 2)) for line in lines]
+        """All so far; numbers with a point are ``Decimal``."""
+        return [_event(*line.split("\t", 2)) for line in self._lines()]
 
-    def wait_for(self, text: str) -> list[Event]:
-        """Returns once a record has ``text`` in its value, with all up to now."""
-        self.wait_until(lambda: any(text in json.dumps(event.value, default=str) for event in self.events()))
+    def wait_for(self, text: str, times: int = 1) -> list[Event]:
+        """Returns once that many records hold ``text``, as Debezium writes JSON, with all up to now."""
+        self.wait_until(lambda: sum(text in line for line in self._lines()) >= times)
         return self.events()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
@@ -74,6 +69,12 @@ class Debezium:
             assert self._process.poll() is None, self.said()
             waiting.wait(_LOOK_S)
         raise AssertionError(f"it never came: {self.said()}")
+
+    def _lines(self) -> list[str]:
+        """Whole ones."""
+        path = self._folder / "events.tsv"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return text.split("\n")[:-1]
 
     def said(self) -> str:
         return (self._folder / "said.txt").read_text()[-4000:]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 from crash.program import finish, start
 from debezium import debezium
+from judging import Judgement, Meaning, agree
 from servers.postgres import PostgresServer, postgres_server
 
 import ingest
@@ -42,8 +42,6 @@ TABLES_OF = ("plain", "whole")
 END = 999_999
 TRANSACTIONS = 250
 
-Told = tuple[Any, ...]
-
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
@@ -66,16 +64,14 @@ def test_debezium_tells_the_same(server: PostgresServer, tmp_path: Path) -> None
         judge.wait_until(lambda: process.poll() is None and _active(server, "ours"))
         workload.transactions(TRANSACTIONS)
         workload.end()
-        events = judge.wait_for(f'"id": {END}')
+        events = judge.wait_for(f'"id":{END}', len(TABLES_OF))
         process.send_signal(signal.SIGINT)
         process.wait(60)
     finish(tmp_path / "pipeline.yaml")
-    theirs = {table: [_theirs(each) for each in events if each.topic == f"judge.public.{table}"] for table in TABLES_OF}
+    judgement = Judgement(_MEANT, ("schema", "table", "txId", "lsn"))
     with ingest.connect(tmp_path / "data", writable=False) as client:
-        ours = {table: _ours(client, table) for table in TABLES_OF}
-    for table in TABLES_OF:
-        _compare(_rows(ours[table]), _rows(theirs[table]))
-        _compare(_changes(ours[table]), _changes(theirs[table]))
+        for table in TABLES_OF:
+            agree(judgement.ours(client, table), judgement.theirs(events, f"judge.public.{table}"))
 
 
 class Workload:
@@ -154,61 +150,7 @@ def _active(server: PostgresServer, slot: str) -> bool:
     return bool(server.execute(f"SELECT 1 FROM pg_replication_slots WHERE slot_name = '{slot}' AND active"))
 
 
-def _compare(ours: list[Told], theirs: list[Told]) -> None:
-    for number, (one, other) in enumerate(zip(ours, theirs, strict=False)):
-        assert one == other, f"record {number} of {len(ours)}: {_difference(one, other)}"
-    assert len(ours) == len(theirs)
-
-
-def _difference(ours: Told, theirs: Told) -> list[Any]:
-    """Only what differs, for people."""
-    found: list[Any] = []
-    for one, other in zip(ours, theirs, strict=False):
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += [(name, one[name], other.get(name)) for name in one if one[name] != other.get(name)]
-        elif one != other:
-            found.append((one, other))
-    return found
-
-
-def _theirs(event: Any) -> Told:
-    key = None if event.key is None else event.key["id"]
-    if event.value is None:
-        return key, None
-    value = event.value
-    sides = [None if value[side] is None else _typed(value[side]) for side in ("before", "after")]
-    return key, value["op"], *sides, *_place(value["source"])
-
-
-def _ours(client: Any, table: str) -> list[Told]:
-    with client.consumer(table) as consumer:
-        rows: list[Any] = []
-        while found := consumer.rows():
-            rows += found
-    return [_of_ours(row) for row in rows]
-
-
-def _of_ours(row: Any) -> Told:
-    key = None if row.key is None else json.loads(row.key)["id"]
-    if row.value is None:
-        return key, None
-    value = row.value
-    return key, value["op"], value["before"], value["after"], *_place(value["source"])
-
-
-def _place(source: dict[str, Any]) -> Told:
-    """Whether the snapshot read it; else its transaction, and where it stands in the log."""
-    if source["snapshot"] != "false":
-        return (True,)
-    return False, source["schema"], source["table"], source["txId"], source["lsn"]
-
-
-def _typed(row: dict[str, Any]) -> dict[str, Any]:
-    """Debezium's texts as the values that they mean."""
-    return {name: None if value is None else _MEANT.get(name, lambda same: same)(value) for name, value in row.items()}
-
-
-_MEANT: dict[str, Callable[[Any], Any]] = {
+_MEANT: dict[str, Meaning] = {
     "n": Decimal,
     "f": float,
     "ts": lambda text: datetime.fromisoformat(text.rstrip("Z")),
@@ -217,12 +159,3 @@ _MEANT: dict[str, Callable[[Any], Any]] = {
     "tm": lambda text: time.fromisoformat(text.rstrip("Z")),
     "x": bytes.fromhex,
 }
-
-
-def _rows(told: list[Told]) -> list[Told]:
-    """Those of the snapshot; several connections read them, in no order."""
-    return sorted((each for each in told if each[1] == "r"), key=lambda each: each[0])
-
-
-def _changes(told: list[Told]) -> list[Told]:
-    return [each for each in told if each[1] != "r"]
