@@ -46,6 +46,8 @@ class TaskLink(asyncio.Protocol):
         self._messages = Messages()
         self._transport: Any = None
         self._server: Server
+        self.ended = loop.create_future()
+        """Done when there is nothing left to serve for; a task that died before this process listened ends it, too."""
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -55,7 +57,7 @@ class TaskLink(asyncio.Protocol):
             getattr(self, f"_on_{kind}")(*rest)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._loop.stop()
+        self._end()
 
     def _on_start(self, settings: HttpSettings, base_folder: Path, kept: bytes, step_bytes: int) -> None:
         self._loop.create_task(self._start(settings, base_folder, kept, step_bytes))
@@ -87,14 +89,21 @@ class TaskLink(asyncio.Protocol):
         self._say("refuses", None)
 
     def _on_stop(self) -> None:
-        self._loop.create_task(self._server.stop()).add_done_callback(lambda _: self._loop.stop())
+        self._loop.create_task(self._server.stop()).add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def _send_requests(self, bundles: Sequence[Bundle], data: Sequence[bytes | memoryview]) -> None:
+        if self._transport.is_closing():
+            return
         head = packed(("requests", bundles), sum(bundle.data_bytes for bundle in bundles))
         self._transport.writelines([head, *data])
 
     def _say(self, kind: str, value: Any) -> None:
-        self._transport.write(packed((kind, value)))
+        if not self._transport.is_closing():
+            self._transport.write(packed((kind, value)))
 
 
 def main() -> None:
@@ -103,6 +112,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     loop = new_loop()
     connection = socket.socket(fileno=0)
-    loop.run_until_complete(loop.create_unix_connection(lambda: TaskLink(loop), sock=connection))
-    loop.run_forever()
+    link = TaskLink(loop)
+    loop.run_until_complete(loop.create_unix_connection(lambda: link, sock=connection))
+    loop.run_until_complete(link.ended)
     os._exit(0)  # whatever is looked at still, nobody waits for it
