@@ -29,7 +29,7 @@ def reader_for(
         from ingest.sources.sqlite.table_reader import SqliteReader
 
         path = url.partition("://")[2].removeprefix("/")
-        return SqliteReader(base_folder / path, part_bytes)
+        return SqliteReader(base_folder / path, part_bytes, report)
     if kind_of(url) == "mysql":
         from ingest.sources.mysql.table_reader import MysqlReader
 

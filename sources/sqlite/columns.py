@@ -32,6 +32,11 @@ def text_of(content: bytes) -> str | NotUtf8:
 
 def type_of(declared: str, stored: Callable[[], set[str]]) -> pa.DataType:
     """By SQLite's rules of affinity; ``stored`` says which types the values have, where the declaration does not."""
+    return declared_type(declared) or type_of_values(stored())
+
+
+def declared_type(declared: str) -> pa.DataType | None:
+    """None: the values decide."""
     name = declared.upper()
     if "INT" in name:
         return pa.int64()
@@ -41,10 +46,11 @@ def type_of(declared: str, stored: Callable[[], set[str]]) -> pa.DataType:
         return pa.binary()
     if any(word in name for word in ("REAL", "FLOA", "DOUB")):
         return pa.float64()
-    return _by_values(stored())
+    return None
 
 
-def _by_values(stored: set[str]) -> pa.DataType:
+def type_of_values(stored: set[str]) -> pa.DataType:
+    """The type for values of these types, SQLite's names without ``null``."""
     if stored == {"integer"}:
         return pa.int64()
     if stored == {"blob"}:

@@ -131,7 +131,9 @@ class SqliteCdcTask(SourceTask):
         positions[stream] = self._position(stream, found.last)
 
     def _begin_snapshot(self, streams: list[str]) -> None:
-        self._snapshot = SqliteReader(self._path, max(1, min(self._context.max_batch_bytes, 4 << 20)))
+        self._snapshot = SqliteReader(
+            self._path, max(1, min(self._context.max_batch_bytes, 4 << 20)), self._context.report
+        )
         tables = self._snapshot.tables(Selection(tables=streams))
         self._snapshot_ends = {stream: capture.last_change(self._snapshot.database, stream[5:]) for stream in streams}
         self._began_ms = self._context.environment.clock.now_ms()

@@ -11,11 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from importing import imported
+from needs import needs
 
 from ingest.connectors.testing import SourceContract
 from ingest.errors import ConnectorError
 from ingest.sources.sql.connector import SqlSource
 from ingest.sources.sql.settings import SqlSettings
+from ingest.sources.sqlite import library
+
+
+@pytest.fixture(params=["kernel", "twin"], autouse=True)
+def reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is of both."""
+    if request.param == "kernel":
+        needs(not library.reached(), "the compiled kernel of SQLite's rows")
+    else:
+        monkeypatch.setattr(library, "reached", lambda: "the twin is tested")
 
 
 class TestContract(SourceContract):
