@@ -70,6 +70,11 @@ class Debezium:
             waiting.wait(_LOOK_S)
         raise AssertionError(f"it never came: {self.said()}")
 
+    def said_at_its_end(self) -> str:
+        """Waits until the engine fails."""
+        self._process.wait(_PATIENCE_S)
+        return (self._folder / "said.txt").read_text()
+
     def _lines(self) -> list[str]:
         """Whole ones."""
         path = self._folder / "events.tsv"

@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from capturing import captured
 from crash.program import finish, start
 from debezium import debezium
 from judging import Judgement, Meaning, agree
 from servers.mariadb import MariadbServer, mariadb_server
 
 import ingest
+from ingest.sources.mysql_cdc.connector import MysqlCdcSource
+from ingest.sources.mysql_cdc.settings import MysqlCdcSettings
 
 PIPELINE = """\
 name: judged
@@ -41,11 +44,29 @@ END = 999_999
 TRANSACTIONS = 250
 
 
+ODD = {
+    "big": ("18446744073709551615", -1, 2**64 - 1),
+    "u": (
+        "'123e4567-e89b-12d3-a456-426614174000'",
+        "00123e45-67e8-9b12-d3a4-564266141740",
+        "123e4567-e89b-12d3-a456-426614174000",
+    ),
+}
+"""By column: in SQL, as Debezium has it, as it is."""
+LOST = {
+    "span": ("'-838:59:59.123'", None),
+    "day": ("'2026-00-10'", None),
+    "moment": ("'0000-00-00 00:00:00'", "1970-01-01T00:00:00Z"),
+}
+"""By column: in SQL, as Debezium has it; here they are dead letters."""
+
+
 @pytest.fixture
 def server() -> Iterator[MariadbServer]:
+    """One for each test: a statement that Debezium cannot parse, in any database, is the end of it."""
     with mariadb_server() as server:
-        server.execute("CREATE USER judge@'%'", "GRANT ALL ON *.* TO judge@'%'")
-        server.execute("CREATE USER ours@'%'", "GRANT ALL ON *.* TO ours@'%'")
+        for user in ("judge", "ours"):
+            server.execute(f"CREATE USER {user}@'%'", f"GRANT ALL ON *.* TO {user}@'%'")
         yield server
 
 
@@ -75,6 +96,32 @@ def test_debezium_tells_the_same(server: MariadbServer, tmp_path: Path) -> None:
         agree(judgement.ours(client, "together"), judgement.theirs(events, *topics))
         for table, topic in zip(TABLES, topics, strict=True):
             agree(judgement.ours(client, table), judgement.theirs(events, topic))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_where_debezium_is_wrong_ours_is_right(server: MariadbServer, tmp_path: Path) -> None:
+    url = server.database()
+    columns = "big bigint unsigned, u uuid, span time(3), day date, moment timestamp NULL"
+    server.execute(f"CREATE TABLE odd (id varchar(9) PRIMARY KEY, {columns})", url=url)
+    source = MysqlCdcSource(MysqlCdcSettings(url=url, tables=["odd"]))
+    begun = captured(source, tmp_path)
+    values = {column: value for column, (value, *_) in {**ODD, **LOST}.items()}
+    inserts = [f"INSERT INTO odd (id, {column}) VALUES ('{column}', {value})" for column, value in values.items()]
+    with debezium("mariadb", tmp_path / "judge", _settings(url, tmp_path)) as judge:
+        judge.wait_until(lambda: _replicas(server, "judge") == 1)
+        server.execute("SET sql_mode = 'ALLOW_INVALID_DATES'", *inserts, url=url)
+        theirs = {each.value["after"]["id"]: each.value["after"] for each in judge.wait_for("}", len(values))}
+        server.execute("CREATE TABLE addresses (ip inet6)", "INSERT INTO odd (id) VALUES ('last')", url=url)
+        assert "CREATE TABLE addresses (ip inet6)" in judge.said_at_its_end(), "it parses any statement"
+    found = captured(source, tmp_path, begun.positions)
+    ours = {after["id"]: after for _, _, after in found.ops()}
+    assert {name: theirs[name][name] for name in values} == {name: odd[1] for name, odd in {**ODD, **LOST}.items()}
+    assert {name: ours[name].get(name) for name in ours} == {
+        **{name: odd[2] for name, odd in ODD.items()},
+        "last": None,
+    }
+    assert [reason.partition(" (")[0] for reason, _ in found.dead] == [f"column {name}" for name in LOST]
 
 
 class Workload:
