@@ -15,7 +15,7 @@ from ingest.cli.columns import cells, json_lines, unlike_names
 from ingest.cli.exit_codes import named_on_command_line
 from ingest.cli.hub_folder import data_option, is_hub
 from ingest.cli.output import json_option, print_line, print_rows
-from ingest.cli.stopping import interruptible
+from ingest.cli.stopping import end_at_once, interruptible
 from ingest.cli.storage_options import parsed_options, storage_option
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError, UsageError
@@ -49,6 +49,7 @@ def sql(talk: Talk, query: str, limit: int, options: tuple[str, ...], data: Path
 
     from ingest.cli.sql_tables import register_lakes, register_topics
 
+    end_at_once()  # a query that has its rows leaves threads behind that still read
     context = SessionContext()
     with tempfile.TemporaryDirectory(prefix="ingest-sql-") as scratch:
         with named_on_command_line():

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
-_stopped = False
+_ends_at_once = False
 
 
 class Stop(BaseException):
@@ -35,8 +35,7 @@ def interrupt_on_signals() -> None:
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        global _stopped
-        _stopped = True
+        end_at_once()
         raise Stop
 
     for number in STOP_SIGNALS:
@@ -65,7 +64,8 @@ def stop_signal(on_stop: Callable[[], None]) -> Iterator[int]:
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     before_fd = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, on_signal) for number in STOP_SIGNALS}
+    heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield woken
     finally:
@@ -94,10 +94,15 @@ def interruptible(work: Callable[[], T]) -> T:
     return done.result()
 
 
+def end_at_once() -> None:
+    """The program will end without taking the interpreter down: around foreign threads that still work, it crashes."""
+    global _ends_at_once
+    _ends_at_once = True
+
+
 def end_program(code: int) -> NoReturn:
-    """Ends the process; after a ``Stop`` at once: an interpreter that is taken down around foreign threads, which
-    still work, crashes. All that is ours was closed on the way here."""
-    if not _stopped:
+    """Ends the process; after a ``Stop`` or ``end_at_once`` at once. All that is ours was closed on the way here."""
+    if not _ends_at_once:
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()

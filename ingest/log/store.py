@@ -170,10 +170,11 @@ class LogStore:
         """
         now_ms = self.env.clock.now_ms()
         logs = [log for log in self._topics.logs() if log.topic != TRANSACTION_STATE]
-        chores = [partial(self._retain, log, now_ms) for log in logs if log.config.deletes]
+        chores: list[Callable[[], object]] = [partial(self._retain, log, now_ms) for log in logs if log.config.deletes]
         chores += [partial(log.compact, now_ms) for log in logs if log.config.compacts]
         failed: IngestError | None = None
-        for chore in (*chores, lambda: self._coordinator.compact().result()):
+        chores.append(lambda: self._coordinator.compact().result())
+        for chore in chores:
             try:
                 chore()
             except Closed:  # deleted meanwhile

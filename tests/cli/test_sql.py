@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -112,6 +114,21 @@ def test_a_table_for_people_is_cut_and_says_so(capsys: pytest.CaptureFixture[str
     assert "only the first 1 rows are shown" in said.err
     assert main(["sql", "SELECT user_id FROM 'lake'", "--limit", "2"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+def test_a_query_that_has_its_rows_before_all_is_read_ends_cleanly(tmp_path: Path) -> None:
+    """Threads that read on while the interpreter is taken down would abort it, about one time in four."""
+    (tmp_path / "p.yaml").write_text("""
+name: many
+hub: ./data
+sources: [{name: made, type: generator, kind: json, topic: made, seed: 1, count: 20000}]
+sinks: [{name: many, type: files, topics: [made], url: ./table, format: json, roll: {rows: 500}}]
+""")
+    assert main(["run", str(tmp_path / "p.yaml"), "--until-caught-up"]) == 0
+    command = [sys.executable, "-m", "ingest", "sql", "SELECT * FROM './table' LIMIT 2"]
+    done = [subprocess.run(command, cwd=tmp_path, capture_output=True, check=False) for _ in range(12)]
+    assert [(one.returncode, one.stderr) for one in done] == [(0, b"")] * 12
 
 
 def test_records_that_cannot_be_decoded_are_told_about(capsys: pytest.CaptureFixture[str]) -> None:

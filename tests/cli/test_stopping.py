@@ -118,6 +118,22 @@ def test_a_signal_that_was_ignored_stays_ignored(start: Callable[..., subprocess
     assert stopped(process, signal.SIGTERM) == "stopped\n"
 
 
+def test_a_run_that_was_told_to_ignore_a_signal_goes_on(
+    shop: Path, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = start("run", "pipeline.yaml", "--quiet")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for name in ("before", "after"):
+        with (shop / "events.jsonl").open("a") as log:
+            log.write(f'{{"user_id": 3, "name": "{name}", "price": 0.5}}\n')
+        wait_for(lambda name=name: log_of(shop, "events").count(name.encode()) == 1)
+        process.send_signal(signal.SIGINT)
+    assert "2 records in, 2 out" in stopped(process, signal.SIGTERM)
+
+
 def test_an_answer_of_no_changes_nothing(
     shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
