@@ -1,113 +1,117 @@
-"""Changes of a table to a synced hub: how many a second, and for how much CPU.
+"""Changes of a table to a synced hub, and Debezium's embedded engine that gives the same ones to nobody.
 
-    python -m benchmarks.changes [--transactions 400] [--runs 3]
+    python -m benchmarks.changes [--database postgres|mariadb] [--transactions 1000] [--runs 3] [--only-ours]
 
-A PostgreSQL server of its own; transactions of 600 inserts and 400 updates of a table of 18 columns wait in the slot
-before the first run. Each run begins from a copy of the slot and of the hub, and is a process ``ingest run
---until-caught-up``; a run that finds nothing is measured too, and its CPU taken off. CPU is that of the process, user
-and system; the server's is not counted.
+A server of its own; transactions of 600 inserts and 400 updates of a table of 18 columns wait in its log before the
+first run, and each run begins before them. The two take turns.
+
+Ours is a process ``ingest run --until-caught-up``, start and end included; one that finds nothing is measured after
+each, to be taken off. Debezium's consumer counts records of Kafka Connect and does nothing else; its figures are from
+the first batch to the last, without the start of the JVM. CPU is that of the process, user and system; the server's is
+not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from servers.postgres import PostgresServer, postgres_server
+from servers.mariadb import mariadb_server
+from servers.postgres import postgres_server
 
-TABLE = """
-CREATE TABLE lineitem (
-  l_orderkey bigint, l_partkey integer, l_suppkey integer, l_linenumber integer, l_quantity numeric(15,2),
-  l_extendedprice numeric(15,2), l_discount numeric(15,2), l_tax numeric(15,2), l_returnflag char(1),
-  l_linestatus char(1),
-  l_shipdate date, l_commitdate date, l_receiptdate date, l_shipinstruct varchar(25), l_shipmode varchar(10),
-  l_comment varchar(44), updated_at timestamptz, id bigint PRIMARY KEY)"""
-INSERTS = """
-INSERT INTO lineitem SELECT n, n % 20000, n % 1000, n % 7, n % 50, n * 1.37, 0.05, 0.07, 'N', 'O',
-  date '1996-01-01' + n % 2000, date '1996-02-01' + n % 2000,
-  CASE WHEN n % 20 = 0 THEN NULL ELSE date '1996-03-01' + n % 2000 END,
-  'DELIVER IN PERSON', 'TRUCK', 'egular courts above the ' || n, now(), n
-FROM generate_series({first}, {first} + 599) n"""
-UPDATES = """
-UPDATE lineitem SET l_quantity = l_quantity + 1, l_comment = 'changed ' || id, updated_at = now()
-WHERE id BETWEEN {first} AND {first} + 399"""
-PIPELINE = """\
-name: changes
-hub: ./data
-sources:
-  - {{name: shop, type: postgres_cdc, url: "{url}", tables: [lineitem], snapshot: never, topic: "{{table}}"}}
-"""
+from benchmarks.change_backlogs import TRANSACTION, Backlog
+from benchmarks.change_backlogs.debezium import Drained, Engine
+from benchmarks.change_backlogs.mariadb import MariadbBacklog
+from benchmarks.change_backlogs.ours import run
+from benchmarks.change_backlogs.postgres import PostgresBacklog
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Of one run, and the CPU of one after it that found nothing."""
+
+    seconds: float
+    cpu_s: float
+    idle_cpu_s: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--transactions", type=int, default=400)
+    parser.add_argument("--database", choices=["postgres", "mariadb"], default="postgres")
+    parser.add_argument("--transactions", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--only-ours", action="store_true", help="leave Debezium out (mariadb starts it once all the same)"
+    )
     options = parser.parse_args()
-    with postgres_server() as server, tempfile.TemporaryDirectory() as folder:
-        base = prepared(server, Path(folder), options.transactions)
-        idle = run(server, base, Path(folder) / "idle", drained=True)[1]
-        changes = options.transactions * 1000
-        results = [run(server, base, Path(folder) / f"run{number}") for number in range(options.runs)]
-        report(results, changes, idle)
+    changes = options.transactions * TRANSACTION
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as scratch, backlog(options.database, Path(scratch)) as waiting:
+        waiting.fill(options.transactions)
+        for number in range(options.runs):
+            folder = Path(scratch) / f"run{number}"
+            ours.append(of_ours(waiting, folder))
+            if not options.only_ours:
+                theirs.append(of_debezium(waiting, options.database, folder, changes))
+    report(changes, ours, theirs)
 
 
-def prepared(server: PostgresServer, folder: Path, transactions: int) -> Path:
-    """A pipeline that has made its slot, and changes that wait in it; the slot itself is kept aside."""
-    url = server.database()
-    server.execute(TABLE, url=url)
-    base = folder / "base"
-    base.mkdir()
-    (base / "pipeline.yaml").write_text(PIPELINE.format(url=url))
-    ingest(base)
-    server.execute("SELECT pg_copy_logical_replication_slot('ingest_shop', 'kept')", url=url)
-    for number in range(transactions):
-        first = number * 600
-        server.execute(INSERTS.format(first=first) + ";" + UPDATES.format(first=first), url=url)
-    server.execute("CHECKPOINT", "SELECT pg_drop_replication_slot('ingest_shop')", url=url)
-    (base / "url").write_text(url)
-    return base
+@contextmanager
+def backlog(database: str, folder: Path) -> Iterator[Backlog]:
+    if database == "postgres":
+        with postgres_server() as server:
+            yield PostgresBacklog(server, folder)
+    else:
+        with mariadb_server() as server:
+            yield MariadbBacklog(server, folder)
 
 
-def run(server: PostgresServer, base: Path, folder: Path, *, drained: bool = False) -> tuple[float, float]:
-    """(seconds, CPU seconds) of one run from the beginning of what waits, or of one that finds nothing."""
-    url = (base / "url").read_text()
-    shutil.copytree(base, folder)
-    server.execute("SELECT pg_copy_logical_replication_slot('kept', 'ingest_shop')", url=url)
-    if drained:
-        ingest(folder)
-    took = ingest(folder)
-    server.execute("SELECT pg_drop_replication_slot('ingest_shop')", url=url)
+def of_ours(waiting: Backlog, folder: Path) -> Ours:
+    with waiting.ours(folder) as pipeline:
+        (seconds, cpu_s), (_, idle_cpu_s) = run(pipeline), run(pipeline)
+    shutil.rmtree(folder)
+    return Ours(seconds, cpu_s, idle_cpu_s)
+
+
+def of_debezium(waiting: Backlog, database: str, folder: Path, changes: int) -> Drained:
+    with waiting.theirs(folder) as settings:
+        took = Engine(database, settings, folder, changes).drained()
     shutil.rmtree(folder)
     return took
 
 
-def ingest(folder: Path) -> tuple[float, float]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    began, before = time.monotonic(), os.times()
-    command = [sys.executable, "-m", "ingest", "run", str(folder / "pipeline.yaml"), "--until-caught-up"]
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.monotonic() - began, cpu
+def report(changes: int, ours: list[Ours], theirs: list[Drained]) -> None:
+    whole = [changes / each.cpu_s for each in ours]
+    bare = [changes / (each.cpu_s - each.idle_cpu_s) for each in ours]
+    print(f"{changes} changes, {len(ours)} runs, medians (least, most)")
+    line("ingest, to a synced hub: changes/s", [changes / each.seconds for each in ours])
+    line("  changes per CPU second", whole)
+    line("  changes per CPU second, without the start", bare)
+    if theirs:
+        peer = [each.changes / each.cpu_s for each in theirs]
+        line("Debezium, to nobody, without its start: changes/s", [each.changes / each.seconds for each in theirs])
+        line("  changes per CPU second", peer)
+        line("changes per CPU second, ours with its start / Debezium's", ratios(whole, peer), ".2f")
+        line("changes per CPU second, ours without / Debezium's", ratios(bare, peer), ".2f")
 
 
-def report(results: list[tuple[float, float]], changes: int, idle: float) -> None:
-    million = changes / 1e6
-    rate = statistics.median(changes / seconds for seconds, _ in results)
-    whole = statistics.median(cpu / million for _, cpu in results)
-    print(f"{changes} changes, {len(results)} runs, medians; a run that finds nothing takes {idle:.2f} CPU-s")
-    print(f"ingest: {rate:,.0f} changes/s, start and end included")
-    print(f"ingest: {whole:.1f} CPU-s per M changes; {whole - idle / million:.1f} without the start")
+def ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    """Of runs that followed each other."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+def line(what: str, figures: list[float], form: str = ",.0f") -> None:
+    low, middle, high = (format(each, form) for each in (min(figures), statistics.median(figures), max(figures)))
+    print(f"{what:58} {middle:>9}  ({low}, {high})")
 
 
 if __name__ == "__main__":
