@@ -13,6 +13,7 @@ from ingest.sinks.lake.checking_compactions import CompactionCheck
 from ingest.sinks.lake.checking_files import file_findings, unreadable
 from ingest.sinks.lake.checking_hub import HubCheck
 from ingest.sinks.lake.checking_ledger import checkpoint_findings, gaps, whole_entries
+from ingest.sinks.lake.checking_rewrites import key_findings, rewrite_findings
 from ingest.sinks.lake.finding import Finding
 from ingest.sinks.lake.ledger import Ledger, ledgers
 from ingest.sinks.lake.manifest import DataFile, Entry
@@ -79,7 +80,10 @@ class _LedgerCheck:
         self.listed = {file.stored.path for entry in (*commits, *compactions) for file in entry.files}
         check = CompactionCheck(self._store, self._compactions, commits, repair=self._repair)
         yield from check.run(compactions)
+        yield from rewrite_findings(self._store, self._ledger, commits, repair=self._repair)
         yield from self._files(check, commits)
+        if commits and commits[-1].key:
+            yield from key_findings(self._store, check.live, commits[-1].key)
         if self._hub is not None:
             yield from HubCheck(self._store, self._ledger, self._hub).run(commits)
         yield from self._strays(strays, [*commits, *compactions])
@@ -95,9 +99,15 @@ class _LedgerCheck:
                 yield from file_findings(self._store, file, path, newest.schemas)
             elif path in check.unfinished and self._store.size_bytes(hidden) is not None:
                 yield from file_findings(self._store, file, hidden, newest.schemas)
-            # while this check reads, a compaction may be at work
-            elif not was_replaced(self._store, self._ledger.owner, file, newest.commit):
+            # while this check reads, a compaction may be at work, or the sink itself
+            elif not (self._was_rewritten(path, newest) or self._was_merged(file, newest)):
                 yield self._missing(file, is_last=path in latest)
+
+    def _was_merged(self, file: DataFile, newest: Entry) -> bool:
+        return was_replaced(self._store, self._ledger.owner, file, newest.commit)
+
+    def _was_rewritten(self, path: str, newest: Entry) -> bool:
+        return any(path in entry.retires for entry in self._ledger.entries(after=newest.sequence))
 
     def _missing(self, file: DataFile, *, is_last: bool) -> Finding:
         place = self._store.describe(file.stored.path)

@@ -56,9 +56,7 @@ class HubCheck:
                 del topics[topic]
         yield from self._beyond(newest, topics)
         for entry in commits:
-            for part in entry.ranges:
-                if part.topic in topics:
-                    yield from self._range(entry, part, topics[part.topic])
+            yield from self._applied(entry, topics) if entry.key else self._added(entry, topics)
         if self.unchecked:
             yield Finding("warning", place, f"{self.unchecked} offsets cannot be compared: the hub has let go of them")
 
@@ -68,11 +66,38 @@ class HubCheck:
                 problem = f"the table has {topic}-{partition} up to offset {offset}, and the hub ends at {end}"
                 yield Finding("error", self._place(newest), problem)
 
-    def _range(self, entry: Entry, part: Range, topic: TopicInfo) -> Iterator[Finding]:
+    def _added(self, entry: Entry, topics: dict[str, TopicInfo]) -> Iterator[Finding]:
+        for part in entry.ranges:
+            if part.topic in topics:
+                yield from self._range(entry, part, topics[part.topic])
+
+    def _applied(self, entry: Entry, topics: dict[str, TopicInfo]) -> Iterator[Finding]:
+        """Of a table of current rows: each record of a commit's ranges was merged, or is accounted for."""
+        parts = [part for part in entry.ranges if part.topic in topics]
+        whole = [self._is_whole(part, topics[part.topic]) for part in parts]
+        if not all(whole):
+            return
+        rows = sum(self._rows_in_hub(part) for part in parts)
+        before = sum(letter.stage != "sink" for letter in entry.dead)
+        filtered = sum(part.filtered for part in parts)
+        if entry.changes + before + filtered != rows:
+            problem = (
+                f"its ranges hold {rows} rows in the hub, and the commit merged {entry.changes}; transforms refused "
+                f"{before} and left out {filtered}"
+            )
+            yield Finding("error", self._place(entry), problem)
+
+    def _is_whole(self, part: Range, topic: TopicInfo) -> bool:
+        """Whether the hub still has every record of a range; else it is counted."""
         thinned = "compact" in topic.config.get("cleanup.policy", "")
         end = self._hub.end_offset(part.topic, part.partition)
         if thinned or part.start < self._hub.start_offset(part.topic, part.partition) or part.end > end:
             self.unchecked += part.end - part.start
+            return False
+        return True
+
+    def _range(self, entry: Entry, part: Range, topic: TopicInfo) -> Iterator[Finding]:
+        if not self._is_whole(part, topic):
             return
         rows = self._rows_in_hub(part)
         written, dead = _accounted(entry, part)

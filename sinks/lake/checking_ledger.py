@@ -52,6 +52,8 @@ def gaps(store: Store, ledger: Ledger, commits: Sequence[Entry]) -> Iterator[Fin
 def _outside(place: str, entry: Entry) -> Iterator[Finding]:
     ranges = {(part.topic, part.partition): part for part in entry.ranges}
     for file in entry.files:
+        if file.bucket is not None:
+            continue
         part = ranges.get((file.topic, file.partition))
         if part is None or not part.start <= file.first_offset <= file.last_offset < part.end:
             offsets = f"{file.topic}-{file.partition} {file.first_offset}..{file.last_offset}"
