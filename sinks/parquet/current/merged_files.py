@@ -112,25 +112,19 @@ class MergedFiles:
 
     def _merged(self, bucket: str, schema: pa.Schema) -> list[DataFile]:
         """The files that take the place of a bucket's; none if nothing in it changes."""
-        old = self.live.get(bucket)
-        parts = divided(bucket, self._parts(bucket, old))
+        if not self._waiting.touches(bucket):
+            return []
+        old = self.live.pop(bucket, None)
         found: list[DataFile] = []
-        touched = len(parts) > 1 and old is not None
-        for part in parts:
-            changes = self._waiting.within(part, schema)
-            if changes is None and not touched:
-                continue
-            touched = True
-            changes = changes if changes is not None else nothing(schema)
+        for part in divided(bucket, self._parts(bucket, old)):
+            changes = self._waiting.within(part, schema) or nothing(schema)
             merge = BucketMerge(self._store, old, part, changes, self._rows.key, schema)
             rows = merge.rows(self._refuse_changes)
             first = next((batch for batch in rows if batch.num_rows), None)
             if first is not None:
                 found.append(self._written(part, schema, chain([first], rows)))
-        if touched and old is not None:
+        if old is not None:
             self.retires.append(old.stored.path)
-            if self.live.get(bucket) is old:
-                del self.live[bucket]
         return found
 
     def _parts(self, bucket: str, old: DataFile | None) -> float:

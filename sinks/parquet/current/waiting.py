@@ -98,6 +98,14 @@ class Waiting:
         self._parts, self._runs = [], []
         self._held_bytes = self.rows = 0
 
+    def touches(self, bucket: str) -> bool:
+        """Whether there is a change of a key in a bucket."""
+        if self._parts:
+            self._in_memory()
+            if len(self._parts[0].within(bucket)):
+                return True
+        return any(len(part) for run in self._runs for part in run.within(bucket))
+
     def within(self, bucket: str, schema: pa.Schema) -> Changes | None:
         """The newest change of each key in a bucket, sorted by digest; None if there is none."""
         found = [part for run in self._runs for part in run.within(bucket) if len(part)]
