@@ -44,6 +44,7 @@ def confirm(question: str, yes: bool) -> None:
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort as error:
+        click.echo(err=True)  # the question is still waiting on its line
         raise UsageError("nobody answered, so nothing was changed", hint="--yes answers for you") from error
     if not agreed:
         raise UsageError("nothing was changed")

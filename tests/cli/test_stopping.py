@@ -147,6 +147,18 @@ def test_an_answer_of_no_changes_nothing(
     hub.close()
 
 
+def test_a_question_that_nobody_answers_keeps_its_line(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shop / "answer").write_text("")
+    with (shop / "answer").open() as answer:
+        monkeypatch.setattr("sys.stdin", answer)
+        assert main(["topics", "delete", "events", "--data", f"{shop}/data"]) == 2
+    question, told, *_ = capsys.readouterr().err.splitlines()
+    assert question.rstrip().endswith("[y/N]:")
+    assert told == "error: nobody answered, so nothing was changed"
+
+
 def log_of(shop: Path, topic: str) -> bytes:
     return b"".join(path.read_bytes() for path in shop.glob(f"data/{topic}-0/*.log"))
 
