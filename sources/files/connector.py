@@ -20,6 +20,7 @@ class FilesSource(SourceConnector):
     """
 
     Settings: ClassVar[type[Settings]] = FilesSettings
+    needs_topic = True
 
     def __init__(self, settings: FilesSettings) -> None:
         self._settings = settings

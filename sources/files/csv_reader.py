@@ -46,9 +46,14 @@ class CsvReader(ObjectReader):
         if self._columns is None:
             if run.too_long:
                 raise Unreadable(f"the header is longer than {len(run.data)} bytes")
+            if run.open_quote:
+                raise Unreadable("the header has a quote that is never closed")
             first = self._name_columns(run)
         if run.too_long:
             return self._piece(pa.nulls(0, pa.struct([])), np.empty(0, np.int64), [too_long(run)])
+        if run.open_quote:
+            bad = Bad(content_of(run, 0), run.at, f"line {run.line}: a quote that is never closed")
+            return self._piece(pa.nulls(0, pa.struct([])), np.empty(0, np.int64), [bad])
         return self._parsed(run, first)
 
     def close(self) -> None:

@@ -18,7 +18,8 @@ class Run:
     """``data`` is made of whole records; ``starts`` and ``ends`` (without the line end) are where each stands in
     it, ``at`` is where ``data`` begins in the content, and ``line`` the number of its first line, from 1.
 
-    With ``too_long`` set ``data`` is the beginning of one record of so many bytes instead.
+    With ``too_long`` set ``data`` is the beginning of one record of so many bytes instead; with ``open_quote`` it is
+    the first line of one whose quote is never closed.
     """
 
     data: bytes
@@ -27,6 +28,7 @@ class Run:
     at: int
     line: int
     too_long: int = 0
+    open_quote: bool = False
 
 
 class WholeRecords:
@@ -50,7 +52,11 @@ class WholeRecords:
                 return None
             ends = self._line_ends(self._held)
             if self._at_end and (not len(ends) or ends[-1] != len(self._held) - 1):
-                ends = np.append(ends, len(self._held))
+                rest = self._held[ends[-1] + 1 if len(ends) else 0 :]
+                if not self._is_open(rest):
+                    ends = np.append(ends, len(self._held))
+                elif not len(ends):
+                    return self._open(rest.index(b"\n"))
             first = int(ends[0]) if len(ends) else len(self._held)
             if first > self._max_record:
                 return self._over(first if len(ends) else None)
@@ -107,6 +113,17 @@ class WholeRecords:
         self._advance(self._held[: end + 1])
         self._held = self._held[end + 1 :]
         return Run(kept[:size], np.array([0]), np.array([min(len(kept), size)]), at, line, too_long=size)
+
+    def _is_open(self, rest: bytes) -> bool:
+        """Whether what is left of the content has a quote that would take more lines than its own with it."""
+        return self._quote is not None and b"\n" in rest and bool(rest.count(self._quote) % 2)
+
+    def _open(self, end: int) -> Run:
+        data, self._held = self._held[: end + 1], self._held[end + 1 :]
+        stop = end - (data[end - 1 : end] == b"\r")
+        run = Run(data, np.array([0]), np.array([stop]), self.at, self.line, open_quote=True)
+        self._advance(data)
+        return run
 
     def _advance(self, data: bytes) -> None:
         self.at += len(data)

@@ -129,6 +129,23 @@ def test_a_quote_that_is_never_closed_costs_its_line_and_no_more() -> None:
         assert [item.at for item in bad] == [4]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [b"", b"4,last"])
+@pytest.mark.parametrize("before", [b"", b'0,"a\nb"\n'])
+def test_a_quote_that_is_open_at_the_end_of_an_object_costs_its_line_too(
+    before: bytes, last: bytes, end: bytes
+) -> None:
+    content = b"a,b\n" + before + b'1,"open' + end + b"2,fine\n3,fine\n" + last
+    wanted = [row for row in ("0", "2", "3", "4") if (row != "0" or before) and (row != "4" or last)]
+    for piece_bytes in (20, 1 << 20):
+        for restart in (False, True):
+            rows, bad = read(content, piece_bytes=piece_bytes, restart=restart)
+            assert [row["a"] for row in rows] == wanted
+            line = 2 + before.count(b"\n")
+            reason = f"line {line}: a quote that is never closed"
+            assert [(item.content, item.at, item.reason) for item in bad] == [(b'1,"open', 4 + len(before), reason)]
+
+
 def test_a_record_that_is_too_long_is_cut_and_told() -> None:
     rows, bad = read(b"a,b\n1," + b"x" * 5000 + b"\n2,fine\n", piece_bytes=64)
     assert rows == [{"a": "2", "b": "fine"}]
