@@ -153,6 +153,9 @@ class SourceConnector(ABC):
     """Named by an entry point in the group ``ingest.sources``; the class docstring is its documentation."""
 
     Settings: ClassVar[type[Settings]]
+    needs_topic: bool = False
+    """True if records come out without a topic where the pipeline gives the source none: that is an error of the file
+    then. An instance may set it, by its settings."""
 
     @abstractmethod
     def __init__(self, settings: Any) -> None:

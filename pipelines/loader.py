@@ -16,6 +16,7 @@ from ingest.log.topic_names import check_name
 from ingest.pipelines.document import Document, Mark, Place, read_document
 from ingest.pipelines.problems import Problems
 from ingest.pipelines.spec import ErrorsSpec, PipelineSpec, RetrySpec, SinkSpec, SourceSpec, TopicSpec
+from ingest.pipelines.topic_checks import check_topics
 from ingest.pipelines.variables import substitute
 from ingest.runtime import plugins
 from ingest.runtime.plan import ErrorPolicy, Plan, Retry, SinkPlan, SourcePlan, TopicPlan
@@ -81,6 +82,7 @@ class _Loader:
         if not spec.sources and not spec.sinks:
             self.problems.add((), "the pipeline has neither sources nor sinks", "add at least one of them")
         self._check_topic_names(spec)
+        check_topics(spec, plan, self.problems)
         hub = self._hub(spec.hub)
         self.problems.raise_any()
         return Pipeline(spec, plan, hub, self.path)

@@ -57,6 +57,7 @@ class GeneratorSource(SourceConnector):
     """
 
     Settings = GeneratorSettings
+    needs_topic = True
 
     def __init__(self, settings: GeneratorSettings) -> None:
         self._settings = settings

@@ -40,6 +40,7 @@ class TcpSource(SourceConnector):
     """
 
     Settings = TcpSettings
+    needs_topic = True
 
     def __init__(self, settings: TcpSettings) -> None:
         self._settings = settings

@@ -23,6 +23,7 @@ class ExecSource(SourceConnector):
     """
 
     Settings = ExecSettings
+    needs_topic = True
 
     def __init__(self, settings: ExecSettings) -> None:
         self._settings = settings

@@ -23,6 +23,7 @@ class FileSource(SourceConnector):
     """
 
     Settings = FileSettings
+    needs_topic = True
 
     def __init__(self, settings: FileSettings) -> None:
         self._settings = settings

@@ -28,6 +28,7 @@ class HttpSource(SourceConnector):
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
         self._listening = Listening(settings)
+        self.needs_topic = any(route.topic is None for route in settings.all_routes)
         for route in settings.all_routes:
             assert route.auth is not None
             authenticator_for(route.auth)

@@ -21,6 +21,7 @@ class HttpPollSource(SourceConnector):
     """
 
     Settings = HttpPollSettings
+    needs_topic = True
 
     def __init__(self, settings: HttpPollSettings) -> None:
         self._settings = settings

@@ -21,6 +21,7 @@ class MysqlCdcSource(SourceConnector):
     """
 
     Settings: ClassVar[type[Settings]] = MysqlCdcSettings
+    needs_topic = True
 
     def __init__(self, settings: MysqlCdcSettings) -> None:
         self._settings = settings

@@ -21,6 +21,7 @@ class PostgresCdcSource(SourceConnector):
     """
 
     Settings: ClassVar[type[Settings]] = PostgresCdcSettings
+    needs_topic = True
 
     def __init__(self, settings: PostgresCdcSettings) -> None:
         self._settings = settings

@@ -22,6 +22,7 @@ class SqlSource(SourceConnector):
     """
 
     Settings: ClassVar[type[Settings]] = SqlSettings
+    needs_topic = True
 
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings

@@ -22,6 +22,7 @@ class SqliteCdcSource(SourceConnector):
     """
 
     Settings: ClassVar[type[Settings]] = SqliteCdcSettings
+    needs_topic = True
 
     def __init__(self, settings: SqliteCdcSettings) -> None:
         self._settings = settings

@@ -35,6 +35,7 @@ class SyslogSource(SourceConnector):
     """
 
     Settings = SyslogSettings
+    needs_topic = True
 
     def __init__(self, settings: SyslogSettings) -> None:
         self._settings = settings

@@ -1,0 +1,25 @@
+"""Where a pipeline's records would go to no topic."""
+
+from __future__ import annotations
+
+from ingest.connectors import Transform
+from ingest.pipelines.document import Place
+from ingest.pipelines.problems import Problems
+from ingest.pipelines.spec import PipelineSpec
+from ingest.runtime.plan import Plan
+from ingest.runtime.transform_chain import stage_name
+
+
+def check_topics(spec: PipelineSpec, plan: Plan, problems: Problems) -> None:
+    """Adds what the sources' topics get wrong."""
+    places: dict[object, Place] = {entry.get("name"): ("sources", at) for at, entry in enumerate(spec.sources)}
+    for source in plan.sources:
+        if source.connector.needs_topic and not source.topic and not any(map(_may_route, source.transforms)):
+            hint = "name where its records go, such as topic: events, or add a transform of type route"
+            problems.add((*places[source.name], "topic"), "topic is missing", hint)
+
+
+def _may_route(transform: Transform) -> bool:
+    """Only one of ours leaves records to the topic that they have; a stranger's may name another."""
+    ours = type(transform).__module__.startswith("ingest.transforms.")
+    return not ours or stage_name(transform) == "route"
