@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ingest.connectors import Commit, DeadLetter, Delivery
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, OutputDamaged, SinkFenced
 from ingest.sinks.lake.checkpoint import look
 from ingest.sinks.lake.commit_task import CommitTask
 from ingest.sinks.lake.manifest import DataFile, Entry
@@ -40,7 +40,11 @@ class CurrentTask(CommitTask):
 
     def flush(self, force: bool = False) -> Commit | None:
         self._retired.remove(self._clock.now_ms())
-        commit = super().flush(force)
+        try:
+            commit = super().flush(force)
+        except OutputDamaged:
+            self._check_fenced()
+            raise
         if commit is not None:
             self._retired.add(self._last, self._clock.now_ms())
         return commit
@@ -51,6 +55,15 @@ class CurrentTask(CommitTask):
             waits.append(self._retired.wait_ms(self._clock.now_ms()))
         known = [wait for wait in waits if wait is not None]
         return min(known) if known else None
+
+    def _check_fenced(self) -> None:
+        """A file that is gone was rewritten by another writer, if there is a newer one."""
+        last = self._ledger.last()
+        if last is not None and last.writer != self._writer:
+            raise SinkFenced(
+                f"another writer has taken over {self._store.describe()}",
+                hint="another process runs this sink; it goes on, and this one stops",
+            ) from None
 
     def _prepare(self, commit: Entry | None) -> None:
         self._check(commit)
