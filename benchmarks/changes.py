@@ -33,15 +33,15 @@ from benchmarks.change_backlogs.debezium import Drained, Engine
 from benchmarks.change_backlogs.mariadb import MariadbBacklog
 from benchmarks.change_backlogs.ours import run
 from benchmarks.change_backlogs.postgres import PostgresBacklog
+from benchmarks.whole_process import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """Of one run, and the CPU of one after it that found nothing."""
+    """One run, and the one after it that found nothing."""
 
-    seconds: float
-    cpu_s: float
-    idle_cpu_s: float
+    full: Run
+    idle: Run
 
 
 def main() -> None:
@@ -77,9 +77,9 @@ def backlog(database: str, folder: Path) -> Iterator[Backlog]:
 
 def of_ours(waiting: Backlog, folder: Path) -> Ours:
     with waiting.ours(folder) as pipeline:
-        (seconds, cpu_s), (_, idle_cpu_s) = run(pipeline), run(pipeline)
+        took = Ours(run(pipeline), run(pipeline))
     shutil.rmtree(folder)
-    return Ours(seconds, cpu_s, idle_cpu_s)
+    return took
 
 
 def of_debezium(waiting: Backlog, database: str, folder: Path, changes: int) -> Drained:
@@ -90,12 +90,13 @@ def of_debezium(waiting: Backlog, database: str, folder: Path, changes: int) -> 
 
 
 def report(changes: int, ours: list[Ours], theirs: list[Drained]) -> None:
-    whole = [changes / each.cpu_s for each in ours]
-    bare = [changes / (each.cpu_s - each.idle_cpu_s) for each in ours]
+    whole = [changes / each.full.cpu_s for each in ours]
+    bare = [changes / (each.full.cpu_s - each.idle.cpu_s) for each in ours]
     print(f"{changes} changes, {len(ours)} runs, medians (least, most)")
-    line("ingest, to a synced hub: changes/s", [changes / each.seconds for each in ours])
+    line("ingest, to a synced hub: changes/s", [changes / each.full.wall_s for each in ours])
     line("  changes per CPU second", whole)
     line("  changes per CPU second, without the start", bare)
+    line("  peak memory, MB", [each.full.peak_mb for each in ours])
     if theirs:
         peer = [each.changes / each.cpu_s for each in theirs]
         line("Debezium, to nobody, without its start: changes/s", [each.changes / each.seconds for each in theirs])
