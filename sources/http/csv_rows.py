@@ -20,6 +20,9 @@ def csv_rows(body: bytes, delimiter: str) -> tuple[bytes, int]:
     from pyarrow import csv
 
     names = _names(body, delimiter)
+    if body.count(b'"') % 2:
+        line = _open_quote(body)
+        raise Refused(400, f"line {line}: a quote that is never closed", line=line)
     try:
         table = csv.read_csv(
             io.BytesIO(body),
@@ -41,6 +44,16 @@ def csv_rows(body: bytes, delimiter: str) -> tuple[bytes, int]:
     with pa.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table)
     return stream.getvalue().to_pybytes(), table.num_rows
+
+
+def _open_quote(body: bytes) -> int:
+    """The line of the row in which the last quote is open; the parser would take all that follows for its value."""
+    import numpy as np
+
+    content = np.frombuffer(body, np.uint8)
+    line_ends, quotes = np.flatnonzero(content == ord("\n")), np.flatnonzero(content == ord('"'))
+    rows_before = np.flatnonzero(np.searchsorted(quotes, line_ends) % 2 == 0)
+    return int(rows_before[-1]) + 2 if len(rows_before) else 1
 
 
 def _names(body: bytes, delimiter: str) -> list[str]:

@@ -134,6 +134,7 @@ def test_offsets_go_on_from_request_to_request(posting):
         (CSV, b"a,b\n", 400, "no row"),
         (CSV, b"", 400, "must name every column"),
         (CSV, b"a\n\xff\n", 400, "not CSV"),
+        (CSV, b'a,b\n1,"x\ny"\n2,"open\n3,z\n', 400, "line 4: a quote that is never closed"),
         (EVENT, b'{"specversion": "1.0", "id": "7"}', 422, "no source"),
         (EVENTS, f'[{ENVELOPE},{{"id": 1}}]'.encode(), 422, "item 2: the CloudEvent has no specversion"),
         (JSON | {"ce-specversion": "1.0", "ce-id": "1"}, b"{}", 400, "no ce-source"),
