@@ -1,4 +1,4 @@
-"""Where a pipeline's records would go to no topic."""
+"""Where a pipeline's records would go to no topic, or among its dead letters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from ingest.runtime.transform_chain import stage_name
 def check_topics(spec: PipelineSpec, plan: Plan, problems: Problems) -> None:
     """Adds what the sources' topics get wrong."""
     places: dict[object, Place] = {entry.get("name"): ("sources", at) for at, entry in enumerate(spec.sources)}
+    letters = plan.errors_topic if plan.errors.tolerance == "dead-letter" else None
     for source in plan.sources:
-        if source.connector.needs_topic and not source.topic and not any(map(_may_route, source.transforms)):
+        if any(map(_may_route, source.transforms)):
+            continue
+        place = (*places[source.name], "topic")
+        if source.connector.needs_topic and not source.topic:
             hint = "name where its records go, such as topic: events, or add a transform of type route"
-            problems.add((*places[source.name], "topic"), "topic is missing", hint)
+            problems.add(place, "topic is missing", hint)
+        if source.topic == letters:
+            message = f"{letters} would hold both the rows of source {source.name} and the dead letters"
+            hint = "give the dead letters a topic of their own, by errors.topic"
+            problems.add(("errors", "topic") if spec.errors.topic else place, message, hint)
 
 
 def _may_route(transform: Transform) -> bool:

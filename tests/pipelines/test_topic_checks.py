@@ -65,3 +65,25 @@ def test_a_transform_of_somebody_else_may_name_the_topic(tmp_path: Path, monkeyp
     find = plugins.find
     monkeypatch.setattr(plugins, "find", lambda kind, name: Splits if name == "splits" else find(kind, name))
     assert mistakes(tmp_path, "type: generator, transforms: [{type: splits}]") == []
+
+
+READER = "sinks: [{name: out, type: console, topics: [bad]}]\n"
+
+
+def test_dead_letters_go_to_a_topic_that_no_source_writes(tmp_path: Path) -> None:
+    (told,) = mistakes(tmp_path, "type: generator, topic: rows", "errors: {topic: rows}\n")
+    assert told == (
+        "4:10: rows would hold both the rows of source a and the dead letters"
+        " (hint: give the dead letters a topic of their own, by errors.topic)"
+    )
+    (told,) = mistakes(tmp_path, "type: generator, topic: p.dead")
+    assert told.startswith("3:32: p.dead would hold both")
+
+
+def test_a_sink_may_read_the_dead_letters(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, "type: generator, topic: rows", "errors: {topic: bad}\n" + READER) == []
+
+
+def test_without_dead_letters_their_topic_is_free(tmp_path: Path) -> None:
+    errors = "errors: {tolerance: none, topic: rows}\n"
+    assert mistakes(tmp_path, "type: generator, topic: rows", errors) == []
