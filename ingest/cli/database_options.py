@@ -51,11 +51,21 @@ class Database:
 
     def settings(self, **more: Any) -> SqlSettings:
         """Of the source ``sql``, with the password itself."""
-        from ingest.pipelines.variables import substitute
         from ingest.sources.sql.settings import SqlSettings
 
-        password = None if self.password is None else substitute(self.password, self.variables)
-        return SqlSettings(url=self.url, username=self.username, password=password, **more)
+        return SqlSettings(url=self.url, username=self.username, password=self._secret(), **more)
+
+    @property
+    def address(self) -> str:
+        """The URL with user and password."""
+        from ingest.database_url import with_login
+
+        return with_login(self.url, self.username, self._secret())
+
+    def _secret(self) -> str | None:
+        from ingest.pipelines.variables import substitute
+
+        return None if self.password is None else substitute(self.password, self.variables)
 
 
 def taken(given: dict[str, Any]) -> Database:

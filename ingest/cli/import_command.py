@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.cli.database_options import Database, database_options, taken
-from ingest.cli.exit_codes import EXIT_DONE
 from ingest.cli.hub_folder import data_option, wait_option
 from ingest.cli.import_options import Asked, asked_for, import_options
 from ingest.cli.talk import Talk
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
-    from ingest.cli.import_state import ImportFolder, State
+    from ingest.cli.import_state import State
     from ingest.sources.databases.tables import TableInfo
 
 
@@ -39,7 +38,10 @@ def import_(talk: Talk, /, data: Path, wait_s: float, quiet: bool, **given: Any)
     asked = asked_for(given)
     tables = _tables_of(database, asked)
     if asked.save_as is not None:
-        return _save(talk, database, asked, tables, data)
+        from ingest.cli.import_pipeline import pipeline_of
+        from ingest.cli.saved_pipeline import save
+
+        return save(talk, asked.save_as, "import", lambda name: pipeline_of(name, data, database, asked, tables))
     code, whole = _Import(talk, database, asked, tables, data).run(wait_s=wait_s, quiet=quiet)
     if whole and asked.validate:
         from ingest.cli.import_check import compare
@@ -78,29 +80,10 @@ def settings_of(database: Database, asked: Asked) -> Any:
     )
 
 
-def _save(talk: Talk, database: Database, asked: Asked, tables: Sequence[TableInfo], data: Path) -> int:
-    from ingest.cli.import_pipeline import pipeline_of
-
-    assert asked.save_as is not None
-    if asked.save_as.exists():
-        raise UsageError(f"{asked.save_as} is there already", hint="name another file, or remove it")
-    name = "".join(letter if letter.isalnum() or letter in "_-" else "-" for letter in asked.save_as.stem).strip("-_")
-    text = _as_yaml(pipeline_of(name or "import", data, database, asked, tables))
-    asked.save_as.write_text(text, encoding="utf-8")
-    talk.say(f"{asked.save_as} is written; run it: ingest run {asked.save_as} --until-caught-up")
-    return EXIT_DONE
-
-
-def _as_yaml(pipeline: dict[str, Any]) -> str:
-    import yaml
-
-    return yaml.safe_dump(pipeline, sort_keys=False, allow_unicode=True, width=120)
-
-
 class _Import:
     def __init__(self, talk: Talk, database: Database, asked: Asked, tables: Sequence[TableInfo], data: Path) -> None:
         from ingest.cli.import_pipeline import identity, targets_of
-        from ingest.cli.import_state import ImportFolder
+        from ingest.cli.kept_command import KeptCommand
 
         self._talk = talk
         self._database = database
@@ -108,7 +91,7 @@ class _Import:
         self._tables = tables
         self._data = data
         self._targets = targets_of(asked, tables)
-        self._folder: ImportFolder = ImportFolder(data, identity(database, asked))
+        self._kept = KeptCommand(data, "import", identity(database, asked))
 
     def run(self, *, wait_s: float, quiet: bool) -> tuple[int, bool]:
         """The exit code, and whether all is there: a clean stop ends with 0, too."""
@@ -117,16 +100,17 @@ class _Import:
         start_arrow()
         from ingest.cli.import_pipeline import pipeline_of
         from ingest.cli.run import run_all
+        from ingest.cli.saved_pipeline import as_yaml
         from ingest.pipelines.loader import load
 
         state = self._begin()
-        name = self._folder.name(state)
-        text = _as_yaml(pipeline_of(name, self._data, self._database, self._asked, self._tables))
-        path = self._folder.write_pipeline(state, text)
+        name = self._kept.name(state.number)
+        text = as_yaml(pipeline_of(name, self._data, self._database, self._asked, self._tables))
+        path = self._kept.write_pipeline(state.number, text)
         pipeline = load(path, variables=self._database.variables)
         (outcome,) = run_all(self._talk, [pipeline], until_caught_up=True, quiet=quiet, wait_s=wait_s)
         if outcome.state == "done":
-            self._folder.write(replace(state, phase="done"))
+            self._kept.write(asdict(replace(state, phase="done")))
             self._talk.say(f"imported into {self._into}", target=self._into)
         else:
             self._talk.warn("the import is not complete", hint="the same command goes on with it")
@@ -137,9 +121,9 @@ class _Import:
         return self._asked.target_dir or f"{len(self._targets)} folders in {self._asked.warehouse_dir}"
 
     def _begin(self) -> State:
-        from ingest.cli.import_state import begun, empty
+        from ingest.cli.import_state import begun, empty, state_of
 
-        before = self._folder.read()
+        before = state_of(self._kept.read())
         state = begun(
             before,
             self._targets.values(),
@@ -148,12 +132,12 @@ class _Import:
             incremental=self._asked.incremental is not None,
             resume=self._asked.resume,
         )
-        self._folder.write(state)
+        self._kept.write(asdict(state))
         if state.phase == "emptying":
             for target in self._targets.values():
                 empty(target)
             state = replace(state, phase="running")
-            self._folder.write(state)
+            self._kept.write(asdict(state))
         elif before.phase == "running":
             self._talk.say("an import that was interrupted goes on")
         return state

@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.cli.database_options import Database
 from ingest.cli.import_options import Asked
+from ingest.cli.saved_pipeline import character, escaped, given, located
 from ingest.errors import UsageError
 from ingest.sources.databases.tables import TableInfo
 
@@ -28,11 +29,6 @@ def targets_of(asked: Asked, tables: Sequence[TableInfo]) -> dict[str, str]:
         table.stream: f"{base}/{_folder(table.name if names.count(table.name) == 1 else table.stream)}"
         for table in tables
     }
-
-
-def located(target: str) -> str:
-    """A folder from its root on; a URL as it is."""
-    return target if "://" in target else str(Path(target).absolute())
 
 
 def _folder(name: str) -> str:
@@ -69,64 +65,43 @@ def pipeline_of(name: str, hub: Path, database: Database, asked: Asked, tables: 
 
 def _source(database: Database, asked: Asked, tables: Sequence[TableInfo], template: str) -> dict[str, Any]:
     incremental: dict[str, Any] = {"column": asked.check_column, "mode": _MODES.get(asked.incremental or "")}
-    incremental |= {"start": _value(asked.last_value), "key": [*map(_escaped, asked.merge_key)] or None}
-    given = {
+    incremental |= {"start": _value(asked.last_value), "key": [*map(escaped, asked.merge_key)] or None}
+    settings = {
         "name": "tables",
         "type": "sql",
         "topic": template,
-        "url": _escaped(database.url),
-        "username": _escaped(database.username),
+        "url": escaped(database.url),
+        "username": escaped(database.username),
         "password": database.password,
-        "tables": [_escaped(table.stream) for table in tables] if asked.query is None else None,
-        "query": _escaped(asked.query),
-        "columns": [_escaped(column) for column in asked.columns] if asked.columns else None,
-        "where": _escaped(asked.where),
-        "split_by": [_escaped(column) for column in asked.split_by] or None,
-        "boundary_query": _escaped(asked.boundary_query),
+        "tables": [escaped(table.stream) for table in tables] if asked.query is None else None,
+        "query": escaped(asked.query),
+        "columns": [escaped(column) for column in asked.columns] if asked.columns else None,
+        "where": escaped(asked.where),
+        "split_by": [escaped(column) for column in asked.split_by] or None,
+        "boundary_query": escaped(asked.boundary_query),
         "splits": asked.num_mappers,
         "resume": asked.resume or None,
-        "incremental": {key: value for key, value in incremental.items() if value is not None}
-        if asked.incremental
-        else None,
+        "incremental": given(incremental) if asked.incremental else None,
     }
-    return {key: value for key, value in given.items() if value is not None}
+    return given(settings)
 
 
 def _sink(asked: Asked, name: str, topic: str, target: str) -> dict[str, Any]:
-    common = {"name": name, "topics": [topic], "url": _escaped(target)}
+    common = {"name": name, "topics": [topic], "url": escaped(target)}
     if asked.form == "parquet":
         return common | {"type": "parquet"}
     if asked.form == "avro":
         return common | {"type": "files", "format": "avro"}
     text = {
-        "fields_terminated_by": _character(asked.fields_terminated_by),
-        "escaped_by": _character(asked.escaped_by) if asked.escaped_by else None,
-        "null_string": _escaped(asked.null_string),
+        "fields_terminated_by": character(asked.fields_terminated_by),
+        "escaped_by": character(asked.escaped_by) if asked.escaped_by else None,
+        "null_string": escaped(asked.null_string),
     }
     packed = {"compression": "gzip"} if asked.compress else {}
     return common | {"type": "files", "format": "delimited", "delimited": text} | packed
 
 
-def _escaped(text: str | None) -> Any:
-    """As it stands: no variable of a pipeline file."""
-    return None if text is None else text.replace("${", "$${")
-
-
 def _value(text: str | None) -> int | str | None:
     if text is None:
         return None
-    return int(text) if text.lstrip("-").isdecimal() else str(_escaped(text))
-
-
-def _character(text: str) -> str:
-    """``\\t``, ``\\001`` and ``\\0x01`` as Sqoop reads them."""
-    known = {"\\t": "\t", "\\b": "\b", "\\n": "\n", "\\r": "\r", "\\\\": "\\", "\\0": "\0", '\\"': '"', "\\'": "'"}
-    if text in known:
-        return known[text]
-    for prefix, base in (("\\0x", 16), ("\\0", 8)):
-        if text.startswith(prefix):
-            try:
-                return chr(int(text.removeprefix(prefix), base))
-            except ValueError:
-                break
-    return text
+    return int(text) if text.lstrip("-").isdecimal() else str(escaped(text))

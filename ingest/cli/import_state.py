@@ -1,13 +1,10 @@
-"""What became of an import: kept in the hub's folder, so that the same command goes on where a crash has cut it."""
+"""What became of an import, and of its targets."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,53 +22,9 @@ class State:
     phase: Literal["none", "emptying", "running", "done"] = "none"
 
 
-class ImportFolder:
-    """``imports/`` in the hub's folder: a state and a pipeline file of each import."""
-
-    def __init__(self, data: Path, identity: str) -> None:
-        self._folder = data / "imports"
-        self._identity = identity
-
-    def name(self, state: State) -> str:
-        """Of the pipeline."""
-        return f"import-{self._identity}-{state.number}"
-
-    def pipeline_file(self, state: State) -> Path:
-        """Where ``ingest status`` and ``ingest dead-letters`` find it."""
-        return self._folder / f"{self.name(state)}.yaml"
-
-    def read(self) -> State:
-        """As it was left."""
-        with suppress(FileNotFoundError):
-            return State(**json.loads(self._path.read_text()))
-        return State()
-
-    def write(self, state: State) -> None:
-        """On disk when it returns."""
-        self._put(self._path, json.dumps(asdict(state)))
-
-    def write_pipeline(self, state: State, text: str) -> Path:
-        """The same."""
-        self._put(self.pipeline_file(state), text)
-        return self.pipeline_file(state)
-
-    @property
-    def _path(self) -> Path:
-        return self._folder / f"{self._identity}.json"
-
-    def _put(self, path: Path, text: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f"{path.suffix}.{os.getpid()}")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def state_of(kept: Mapping[str, Any]) -> State:
+    """As ``KeptCommand`` has it."""
+    return State(**kept)
 
 
 def begun(

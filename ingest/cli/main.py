@@ -42,6 +42,7 @@ COMMANDS = {
     "positions": ("ingest.cli.positions:positions", "Show where sources and sinks stand; move them on purpose."),
     "connectors": ("ingest.cli.connectors:connectors", "List and describe sources, transforms and sinks."),
     "import": ("ingest.cli.import_command:import_", "Import tables of a database into files, with Sqoop's options."),
+    "export": ("ingest.cli.export_command:export", "Export files into a table of a database, with Sqoop's options."),
     "tables": ("ingest.cli.databases:tables", "List the tables of a database."),
     "databases": ("ingest.cli.databases:databases", "List the databases of a server."),
     "eval": ("ingest.cli.databases:eval_", "Run one statement in a database."),

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from ingest.config import ByteSize, DurationMs, Settings
-from ingest.database_url import kind_of, masked
+from ingest.config import ByteSize, DurationMs, Secret, Settings
+from ingest.database_url import kind_of, masked, with_login
 
 Mode = Literal["insert", "upsert", "update", "apply"]
 Load = Literal["direct", "staged", "replace"]
@@ -37,6 +37,11 @@ class SqlSinkSettings(Settings):
         description="`postgresql://user:password@host:5432/database`, `mysql://` or `mariadb://` likewise (port 3306), "
         "or `sqlite:///file.db` (four slashes for an absolute path; a relative one starts at the pipeline file). "
         "Write the password as `${VAR}`: it is never shown."
+    )
+    username: str | None = Field(default=None, description="The user, in place of the URL's.")
+    password: Secret | None = Field(
+        default=None,
+        description="The password as it is, in place of the URL's; e.g. `${file:/run/secrets/database}`.",
     )
     table: str = Field(
         default="{topic}",
@@ -80,6 +85,12 @@ class SqlSinkSettings(Settings):
         default=False, description="Rows that somebody else has left in the staging table are deleted, and no error."
     )
     batch: BatchSettings = Field(default_factory=BatchSettings, description="When a commit is made.")
+
+    @property
+    def address(self) -> str:
+        """The URL with user and password."""
+        secret = None if self.password is None else self.password.get_secret_value()
+        return with_login(self.url, self.username, secret)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -14,13 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from ingest.formats.lines import as_text
 from ingest.formats.type_names import type_named
 from ingest.sources.files.content import Content
 from ingest.sources.files.csv_types import converted, guess
 from ingest.sources.files.pieces import Bad, ObjectReader, Piece, Unreadable
 from ingest.sources.files.settings import CsvSettings
-from ingest.sources.files.text_reader import BYTE_ORDER_MARK, content_of, too_long
+from ingest.sources.files.text_reader import BYTE_ORDER_MARK, content_of, text_or_null, too_long
 from ingest.sources.files.whole_records import Run, WholeRecords, line_of
 
 
@@ -150,7 +149,7 @@ class CsvReader(ObjectReader):
         refused: set[int] = set()
         texts = []
         for name in self._columns:
-            column, bad = _text(table.column(name).combine_chunks())
+            column, bad = text_or_null(table.column(name).combine_chunks())
             texts.append(column)
             refused.update(bad.tolist())
             reasons.update(
@@ -173,13 +172,3 @@ class CsvReader(ObjectReader):
         if self._guessed is not None:
             place["types"] = self._guessed
         return Piece(value, pa.array(at, pa.int64()), place, bad)
-
-
-def _text(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """As text, null in the rows that are not UTF-8, and those rows."""
-    text, bad = as_text(column)
-    if not len(bad):
-        return text, bad
-    keep = np.ones(len(column), bool)
-    keep[bad] = False
-    return pa.compute.if_else(pa.array(keep), column, None).cast(pa.string()), bad

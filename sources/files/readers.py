@@ -16,6 +16,7 @@ _ENDINGS = {
     "json": "json",
     "jsonl": "json",
     "ndjson": "json",
+    "dsv": "delimited",
     "txt": "lines",
     "log": "lines",
     "parquet": "parquet",
@@ -27,10 +28,15 @@ def format_of(name: str, settings: FilesSettings) -> str:
     """Raises ``Unreadable`` for a name that tells nothing."""
     if settings.format != "auto":
         return settings.format
-    ending = _COMPRESSED.sub("", name.lower()).rpartition(".")[2]
-    if ending not in _ENDINGS:
+    known = known_format(name)
+    if known is None:
         raise Unreadable("its name does not tell a format; set `format`, or leave it out by `pattern`")
-    return _ENDINGS[ending]
+    return known
+
+
+def known_format(name: str) -> str | None:
+    """What the ending of a name tells, if anything."""
+    return _ENDINGS.get(_COMPRESSED.sub("", name.lower()).rpartition(".")[2])
 
 
 def open_reader(file: IO[bytes], name: str, settings: FilesSettings, place: Mapping[str, Any]) -> ObjectReader:
@@ -53,6 +59,10 @@ def open_reader(file: IO[bytes], name: str, settings: FilesSettings, place: Mapp
         tabs = re.search(r"\.tsv(\.|$)", name.lower()) is not None
         delimiter = settings.csv.delimiter or ("\t" if tabs else ",")
         return CsvReader(content, settings.csv, place, delimiter=delimiter, max_record=settings.max_record)
+    if form == "delimited":
+        from ingest.sources.files.delimited_reader import DelimitedReader
+
+        return DelimitedReader(content, settings.delimited, place, max_record=settings.max_record)
     from ingest.sources.files.text_reader import TextReader
 
     return TextReader(content, form, place, settings.max_record)

@@ -27,7 +27,14 @@ def _character(value: str) -> str:
     return value
 
 
+def _line_end(value: str) -> str:
+    if len(value) != 1 or not value.isascii():
+        raise ValueError("one ASCII character is needed")
+    return value
+
+
 Character = Annotated[str, AfterValidator(_character)]
+LineEnd = Annotated[str, AfterValidator(_line_end)]
 
 
 class CsvSettings(Settings):
@@ -67,6 +74,40 @@ class CsvSettings(Settings):
         return self
 
 
+class DelimitedSettings(Settings):
+    """How text with delimiters is read, as Hive and Sqoop write it. Every column is text."""
+
+    columns: list[str] = Field(default_factory=list, description="The names of the columns, in their order: needed.")
+    fields_terminated_by: Character = Field(default="\x01", description="Between columns; Hive's own is ^A.")
+    lines_terminated_by: LineEnd = Field(default="\n", description="After each row.")
+    enclosed_by: Character | None = Field(
+        default=None, description="May stand around a value, in which delimiters and line ends are then text."
+    )
+    escaped_by: Character | None = Field(
+        default="\\",
+        description="Makes text of a delimiter, a line end or itself behind it; `\\n` and `\\r` are line ends.",
+    )
+    null_values: list[str] = Field(
+        default_factory=lambda: ["\\N"], description="What is null where it stands alone, not enclosed."
+    )
+    null_values_of: dict[str, list[str]] = Field(
+        default_factory=dict, description="The same for single columns, in place of `null_values`."
+    )
+
+    @model_validator(mode="after")
+    def _all_different(self) -> Self:
+        marks = [self.fields_terminated_by, self.lines_terminated_by, self.enclosed_by, self.escaped_by]
+        given = [mark for mark in marks if mark is not None]
+        if len(set(given)) < len(given):
+            raise ValueError("two of the delimiters are the same character")
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("columns: a name stands twice")
+        strays = [name for name in self.null_values_of if name not in self.columns]
+        if strays:
+            raise ValueError(f"null_values_of: {strays[0]} is none of the columns")
+        return self
+
+
 class FilesSettings(Settings):
     """Which objects are read, how, and what becomes of them."""
 
@@ -82,10 +123,11 @@ class FilesSettings(Settings):
         "those of unfinished files (`.tmp`, `.part`, `.inprogress`, `._COPYING_`), are passed over, whole folders too.",
     )
     exclude: list[str] = Field(default_factory=list, description="Globs of objects that are not read.")
-    format: Literal["auto", "csv", "json", "lines", "parquet", "avro"] = Field(
+    format: Literal["auto", "csv", "delimited", "json", "lines", "parquet", "avro"] = Field(
         default="auto",
         description="`auto`: by the name (`.csv`, `.tsv`, `.json`, `.jsonl`, `.ndjson`, `.txt`, `.log`, `.parquet`, "
-        "`.avro`, with or without `.gz`, `.bz2`, `.zst`). `json` is an object a line.",
+        "`.avro`, `.dsv`, with or without `.gz`, `.bz2`, `.zst`). `json` is an object a line; `delimited` (`.dsv`) is "
+        "text with delimiters and without a header, as Hive and Sqoop write it.",
     )
     order: Literal["modified", "name"] = Field(
         default="modified", description="Which of the objects that wait is read first: the oldest, or by name."
@@ -111,11 +153,20 @@ class FilesSettings(Settings):
         default=1024 * 1024, ge=16, description="A longer line or CSV record is a dead letter, cut to this size."
     )
     csv: CsvSettings = Field(default_factory=CsvSettings, description="For CSV.")
+    delimited: DelimitedSettings = Field(
+        default_factory=DelimitedSettings, description="For `delimited`; named as Sqoop's options are."
+    )
     storage_options: Hidden = Field(
         default_factory=dict,
         repr=False,
         description="Passed to the fsspec file system: `key`, `secret`, `endpoint_url`, ... Never printed.",
     )
+
+    @model_validator(mode="after")
+    def _columns_of_delimited(self) -> Self:
+        if self.format == "delimited" and not self.delimited.columns:
+            raise ValueError("format delimited needs delimited.columns: the files do not tell them")
+        return self
 
     @model_validator(mode="after")
     def _move_to(self) -> Self:

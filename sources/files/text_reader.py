@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.connectors import Records, Rejected
 from ingest.formats import format_named
+from ingest.formats.lines import as_text
 from ingest.sources.files.content import Content
 from ingest.sources.files.pieces import Bad, ObjectReader, Piece
 from ingest.sources.files.whole_records import Run, WholeRecords, line_of
@@ -52,12 +54,26 @@ def texts_of(run: Run) -> pa.Array:
     if not run.at and run.data.startswith(BYTE_ORDER_MARK):
         starts = starts.copy()
         starts[0] = len(BYTE_ORDER_MARK)
-    # a value and its line end in turn, and every other one taken: a copy in one pass
+    return slices(run.data, starts, ends)
+
+
+def slices(data: bytes, starts: np.ndarray, ends: np.ndarray) -> pa.Array:
+    """What stands from each of ``starts`` to its end, in their order, as bytes."""
+    # a value and what follows it in turn, and every other one taken: a copy in one pass
     edges = np.empty(2 * len(starts) + 1, np.int32)
-    edges[0:-1:2], edges[1::2], edges[-1] = starts, ends, len(run.data)
-    buffers = [None, pa.py_buffer(edges), pa.py_buffer(run.data)]
-    both = pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
+    edges[0:-1:2], edges[1::2], edges[-1] = starts, ends, len(data)
+    both = pa.Array.from_buffers(pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(data)])
     return both.take(pa.array(np.arange(0, len(both), 2)))
+
+
+def text_or_null(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """As text, null in the rows that are not UTF-8, and those rows."""
+    text, bad = as_text(column)
+    if not len(bad):
+        return text, bad
+    keep = np.ones(len(column), bool)
+    keep[bad] = False
+    return pc.if_else(pa.array(keep), column, None).cast(pa.string()), bad
 
 
 def content_of(run: Run, record: int) -> bytes:

@@ -1,0 +1,117 @@
+"""``ingest export``: files into a table, by one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingest.cli.database_options import Database, database_options, taken
+from ingest.cli.export_options import Asked, asked_for, export_options
+from ingest.cli.hub_folder import data_option, wait_option
+from ingest.cli.talk import Talk
+from ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from ingest.cli.export_state import State
+    from ingest.cli.export_target import Target
+
+
+@click.command("export")
+@database_options
+@export_options
+@data_option
+@wait_option
+@click.option("--quiet", is_flag=True, help="No progress, only the end.")
+@click.pass_obj
+def export(talk: Talk, /, data: Path, wait_s: float, quiet: bool, **given: Any) -> int:
+    """Export files into a table, with Sqoop's options.
+
+    Each row goes to the table once: after a crash the same command goes on, and when it is repeated it takes the files
+    that are new (--again: all). What the table refuses is a dead letter, with the reason.
+    """
+    database = taken(given)
+    asked = asked_for(given)
+    found = _Export(talk, database, asked, data)
+    if asked.save_as is not None:
+        from ingest.cli.saved_pipeline import save
+
+        return save(talk, asked.save_as, "export", found.pipeline)
+    return found.run(wait_s=wait_s, quiet=quiet)
+
+
+class _Export:
+    """Everything that can be wrong is looked for first."""
+
+    def __init__(self, talk: Talk, database: Database, asked: Asked, data: Path) -> None:
+        from ingest.cli.export_files import ExportFiles, files_settings
+        from ingest.cli.export_pipeline import identity, source_of
+        from ingest.cli.export_target import described
+        from ingest.cli.kept_command import KeptCommand
+
+        self._talk = talk
+        self._database = database
+        self._asked = asked
+        self._data = data
+        self._kept = KeptCommand(data, "export", identity(database, asked))
+        files = ExportFiles(asked.export_dir)
+        form = files.form(asked)
+        self._target = described(database, asked.table)
+        _check(asked, self._target, form)
+        self._source = source_of(asked, self._target, form)
+        files.check(files_settings(self._source), asked, self._target)
+
+    def pipeline(self, name: str) -> dict[str, Any]:
+        """Of that name."""
+        from ingest.cli.export_pipeline import pipeline_of
+
+        return pipeline_of(name, self._data, self._database, self._asked, self._target, self._source)
+
+    def run(self, *, wait_s: float, quiet: bool) -> int:
+        """The exit code."""
+        from ingest.cli.arrow_start import start_arrow
+
+        start_arrow()
+        from ingest.cli.run import run_all
+        from ingest.cli.saved_pipeline import as_yaml
+        from ingest.pipelines.loader import load
+
+        state = self._begin()
+        text = as_yaml(self.pipeline(self._kept.name(state.number)))
+        path = self._kept.write_pipeline(state.number, text)
+        pipeline = load(path, variables=self._database.variables)
+        (outcome,) = run_all(self._talk, [pipeline], until_caught_up=True, quiet=quiet, wait_s=wait_s)
+        if outcome.state != "done":
+            self._talk.warn("the export is not complete", hint="the same command goes on with it")
+            return outcome.exit_code
+        self._kept.write(state.ended().as_json())
+        self._talk.say(f"exported into {self._asked.table}", table=self._asked.table)
+        return outcome.exit_code
+
+    def _begin(self) -> State:
+        from ingest.cli.export_state import State
+
+        before = State.from_json(self._kept.read())
+        state = before.begun(again=self._asked.again)
+        self._kept.write(state.as_json())
+        if state.number == before.number:
+            self._talk.say(
+                "an export that was interrupted goes on"
+                if before.phase == "running"
+                else "exported before: only files that are new since then are read (--again: all)"
+            )
+        return state
+
+
+def _check(asked: Asked, target: Target, form: str) -> None:
+    for name in [*asked.columns, *asked.update_key]:
+        target.named(name)
+    if form != "text":
+        return
+    binary = next((name for name in asked.columns or target.columns if target.is_binary(name)), None)
+    if binary is not None:
+        raise UsageError(
+            f"the column {binary} holds bytes, and there is no one way to write them as text",
+            hint="export Parquet or Avro files, or leave the column out by --columns",
+        )

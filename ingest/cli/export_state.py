@@ -1,0 +1,32 @@
+"""What became of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """``number`` counts the exports of this identity that began anew. A repeated one keeps it, and with it what the
+    source knows of the files that were read."""
+
+    number: int = 0
+    phase: Literal["none", "running", "done"] = "none"
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> State:
+        return cls(**kept)
+
+    def as_json(self) -> Mapping[str, Any]:
+        return asdict(self)
+
+    def begun(self, *, again: bool) -> State:
+        """An export that was interrupted goes on, whatever is said."""
+        if self.phase == "running" or (self.phase == "done" and not again):
+            return replace(self, phase="running")
+        return State(self.number + 1, "running")
+
+    def ended(self) -> State:
+        return replace(self, phase="done")
