@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +56,13 @@ class _Export:
         self._asked = asked
         self._data = data
         self._kept = KeptCommand(data, "export", identity(database, asked))
-        files = ExportFiles(asked.export_dir)
-        form = files.form(asked)
+        self._files = ExportFiles(asked.export_dir)
+        form = self._files.form(asked)
         self._target = described(database, asked.table)
         _check(asked, self._target, form)
         self._source = source_of(asked, self._target, form)
-        files.check(files_settings(self._source), asked, self._target)
+        self._reading = files_settings(self._source)
+        self._columns = self._files.columns(self._reading, asked, self._target)
 
     def pipeline(self, name: str) -> dict[str, Any]:
         """Of that name."""
@@ -87,19 +89,41 @@ class _Export:
             return outcome.exit_code
         self._kept.write(state.ended().as_json())
         self._talk.say(f"exported into {self._asked.table}", table=self._asked.table)
-        return outcome.exit_code
+        return self._compared(state) if self._asked.validate else outcome.exit_code
+
+    def _compared(self, state: State) -> int:
+        from ingest.cli.export_check import compare
+
+        assert state.before is not None  # see _begin
+        files = (self._files, self._reading)
+        return compare(self._talk, self._database, self._asked, self._target, files, state.before)
 
     def _begin(self) -> State:
         from ingest.cli.export_state import State
 
         before = State.from_json(self._kept.read())
         state = before.begun(again=self._asked.again)
+        if self._asked.validate:
+            state = self._compared_with(state, is_new=state.is_new(before))
         self._kept.write(state.as_json())
-        if state.number == before.number:
+        if not state.is_new(before):
             self._talk.say(
                 "an export that was interrupted goes on"
                 if before.phase == "running"
                 else "exported before: only files that are new since then are read (--again: all)"
+            )
+        return state
+
+    def _compared_with(self, state: State, *, is_new: bool) -> State:
+        """With what the table holds before the first row comes."""
+        from ingest.cli.export_check import before
+
+        if is_new:
+            return replace(state, before=before(self._database, self._asked, self._target, self._columns))
+        if state.before is None:
+            raise UsageError(
+                "this export was begun without --validate: what the table held before is not known",
+                hint="run it without --validate",
             )
         return state
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ingest.cli.export_options import Asked
 from ingest.cli.export_target import Target
 from ingest.errors import ConnectorError, UsageError
@@ -58,20 +60,25 @@ class ExportFiles:
             )
         return form
 
-    def check(self, settings: FilesSettings, asked: Asked, target: Target) -> None:
-        """Raises ``UsageError`` if not one row at the beginning of the first file could go to the table."""
-        piece = next((piece for _, piece in self.pieces(settings, _PEEK_BYTES) if len(piece.value) or piece.bad), None)
+    def columns(self, settings: FilesSettings, asked: Asked, target: Target) -> list[str]:
+        """The columns that are to be written, by the beginning of the files; empty if they have no rows. Raises
+        ``UsageError`` if no row there could go to the table."""
+        piece = next((piece for piece in self.pieces(settings, _PEEK_BYTES) if len(piece.value) or piece.bad), None)
         if piece is None:
-            return
+            return []
         if not len(piece.value):
             raise UsageError(
                 f"no row of {self.found[0].name or self.place.url} can be read: {piece.bad[0].reason}",
                 hint="--format and --input-... say what the files are, --columns what columns a text has",
             )
-        _check_columns([field.name for field in piece.value.type], asked, target)
+        if not pa.types.is_struct(piece.value.type):
+            raise UsageError(f"the rows of {self.found[0].name or self.place.url} have no columns", hint="--format")
+        names = [field.name for field in piece.value.type]
+        _check_columns(names, asked, target)
+        return asked.columns or names
 
-    def pieces(self, settings: FilesSettings, size: int = _READ_BYTES) -> Iterator[tuple[str, Piece]]:
-        """All that the files hold, and of which it is. Raises ``ConnectorError``."""
+    def pieces(self, settings: FilesSettings, size: int = _READ_BYTES) -> Iterator[Piece]:
+        """All that the files hold. Raises ``ConnectorError``."""
         from ingest.sources.files.pieces import Unreadable
         from ingest.sources.files.place import Gone
 
@@ -80,7 +87,7 @@ class ExportFiles:
             try:
                 with contextlib.closing(self._opened(found, settings)) as reader:
                     while (piece := reader.read(size)) is not None:
-                        yield name, piece
+                        yield piece
             except (Unreadable, Gone) as error:
                 raise ConnectorError(f"{name} cannot be read: {error}", path=name) from None
 
@@ -91,10 +98,17 @@ class ExportFiles:
 
 
 def files_settings(source: Mapping[str, Any]) -> FilesSettings:
-    """Of a pipeline's source, for readers of one's own."""
+    """For readers of one's own. Raises ``UsageError``: delimiters are the user's."""
+    from pydantic import ValidationError
+
     from ingest.sources.files.settings import FilesSettings
 
-    return FilesSettings.model_validate(dict(source))
+    try:
+        return FilesSettings.model_validate(dict(source))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{where}: {first['msg']}", hint="see --columns and --input-...") from None
 
 
 def _form_of(name: str) -> str:

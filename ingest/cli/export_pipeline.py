@@ -10,7 +10,7 @@ from typing import Any
 from ingest.cli.database_options import Database
 from ingest.cli.export_options import Asked
 from ingest.cli.export_target import Target
-from ingest.cli.saved_pipeline import character, escaped, given, located
+from ingest.cli.saved_pipeline import character, escaped, escaped_in, given, located
 
 _NOT_IDENTITY = ("clear_staging_table", "batch", "num_mappers", "strict", "again", "validate", "save_as")
 _NULL = "\\N"
@@ -33,19 +33,19 @@ def pipeline_of(
         "hub": str(hub.absolute()),
         # What the sink has committed is not kept twice.
         "topics": {name: {"format": "arrow", "config": {"retention.ms": 1000}}},
-        "sources": [{"name": "files", "type": "files", "topic": name, **source}],
+        "sources": [{"name": "files", "type": "files", "topic": name, **escaped_in(source)}],
         "sinks": [_sink(database, asked, target, name)],
         "errors": dead,
     }
 
 
 def source_of(asked: Asked, target: Target, form: str) -> dict[str, Any]:
-    """The settings of the source ``files``; ``form`` is what the files are.
+    """The settings of the source ``files``, as they are meant; ``form`` is what the files are.
 
     A file that is overwritten after it was read: its rows may be changed again by key, and not be added again.
     """
     common = {
-        "url": escaped(located(asked.export_dir)),
+        "url": located(asked.export_dir),
         "format": "delimited" if form == "text" else form,
         "order": "name",
         "min_age": 0,
@@ -58,17 +58,16 @@ def _delimited(asked: Asked, target: Target) -> dict[str, Any]:
     columns = asked.columns or list(target.columns)
     other = asked.input_null_non_string
     nulls = {name: [_NULL if other is None else other, ""] for name in columns if not target.is_text(name)}
-    return given(
-        {
-            "columns": [escaped(name) for name in columns],
-            "fields_terminated_by": character(asked.input_fields_terminated_by or ","),
-            "lines_terminated_by": character(asked.input_lines_terminated_by or "\n"),
-            "enclosed_by": character(asked.input_enclosed_by) if asked.input_enclosed_by else None,
-            "escaped_by": character("\\" if asked.input_escaped_by is None else asked.input_escaped_by) or None,
-            "null_values": [escaped(_NULL if asked.input_null_string is None else asked.input_null_string)],
-            "null_values_of": {escaped(name): [escaped(each) for each in words] for name, words in nulls.items()},
-        }
-    )
+    escape = character("\\" if asked.input_escaped_by is None else asked.input_escaped_by)
+    return {
+        "columns": columns,
+        "fields_terminated_by": character(asked.input_fields_terminated_by or ","),
+        "lines_terminated_by": character(asked.input_lines_terminated_by or "\n"),
+        "enclosed_by": character(asked.input_enclosed_by) if asked.input_enclosed_by else None,
+        "escaped_by": escape or None,
+        "null_values": [_NULL if asked.input_null_string is None else asked.input_null_string],
+        "null_values_of": nulls,
+    }
 
 
 def _sink(database: Database, asked: Asked, target: Target, topic: str) -> dict[str, Any]:

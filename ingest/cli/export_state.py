@@ -10,10 +10,11 @@ from typing import Any, Literal
 @dataclass(frozen=True, slots=True)
 class State:
     """``number`` counts the exports of this identity that began anew. A repeated one keeps it, and with it what the
-    source knows of the files that were read."""
+    source knows of the files that were read. ``before`` is what the table held when it began, if --validate asks."""
 
     number: int = 0
     phase: Literal["none", "running", "done"] = "none"
+    before: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> State:
@@ -27,6 +28,10 @@ class State:
         if self.phase == "running" or (self.phase == "done" and not again):
             return replace(self, phase="running")
         return State(self.number + 1, "running")
+
+    def is_new(self, before: State) -> bool:
+        """Whether it began anew."""
+        return self.number > before.number
 
     def ended(self) -> State:
         return replace(self, phase="done")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from ingest.errors import ConnectorError, UsageError
 
 if TYPE_CHECKING:
     from ingest.sinks.sql.tables import Column
+
+
+_TEXTS = re.compile(r"char|text|clob|string|enum|^set\b|^name$|^no type$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,8 @@ class Target:
         return self._found(name) is not None
 
     def is_text(self, name: str) -> bool:
-        """Whether a column is one of texts, where nothing at all is a text, too."""
-        holds = self.columns[self.named(name)].holds
-        return holds is not None and str(holds) in ("string", "large_string")
+        """Whether nothing at all is a value of the column, too: the empty text."""
+        return _TEXTS.search(self.columns[self.named(name)].declared) is not None
 
     def is_binary(self, name: str) -> bool:
         holds = self.columns[self.named(name)].holds

@@ -32,13 +32,13 @@ def compare(talk: Talk, database: Database, asked: Asked, tables: Sequence[Table
     reader = reader_for(settings, Path.cwd(), 4 * 1024 * 1024)
     try:
         now = reader.tables(settings.selection)
-        sources, refused = _of_source(reader, now)
+        sources, refused = of_source(reader, now)
     finally:
         reader.close()
     code = EXIT_DONE
     for table in tables:
         target = targets_of(asked, tables)[table.stream]
-        found = of_target(target, _schema(table))
+        found = of_target(target, schema_of(table))
         if sources.get(table.stream) == found:
             talk.say(
                 f"{table.stream}: {found.rows:,} rows in source and target, checksum {found.text}",
@@ -54,7 +54,8 @@ def compare(talk: Talk, database: Database, asked: Asked, tables: Sequence[Table
     return code
 
 
-def _of_source(reader: TableReader, tables: Sequence[TableInfo]) -> tuple[dict[str, Checksum], dict[str, int]]:
+def of_source(reader: TableReader, tables: Sequence[TableInfo]) -> tuple[dict[str, Checksum], dict[str, int]]:
+    """Of each table that ``reader`` reads, by its stream; and how many rows of it cannot be read as they are."""
     sums = {table.stream: Checksum() for table in tables}
     refused = dict.fromkeys(sums, 0)
     reader.start(tables)
@@ -87,7 +88,8 @@ def of_target(target: str, schema: pa.Schema) -> Checksum:
     return found
 
 
-def _schema(table: TableInfo) -> pa.Schema:
+def schema_of(table: TableInfo) -> pa.Schema:
+    """Of the rows that a reader of the table gives."""
     return pa.schema([pa.field(column.name, column.type) for column in table.columns])
 
 

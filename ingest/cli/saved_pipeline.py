@@ -38,6 +38,15 @@ def escaped(text: str | None) -> Any:
     return None if text is None else text.replace("${", "$${")
 
 
+def escaped_in(value: Any) -> Any:
+    """The same of all texts in settings."""
+    if isinstance(value, dict):
+        return {escaped(name): escaped_in(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [escaped_in(each) for each in value]
+    return escaped(value) if isinstance(value, str) else value
+
+
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """Without those that are None: they are as the connector has them by itself."""
     return {key: value for key, value in settings.items() if value is not None}

@@ -42,11 +42,12 @@ def content_digests(contents: list[bytes]) -> pa.Array:
 
 
 class Checksum:
-    """Of a set of rows, in whatever order and batches they come: a row that is there twice counts twice."""
+    """Of a set of rows, in whatever order and batches they come: a row that is there twice counts twice. Rows may be
+    added to one that was made elsewhere, of ``rows`` with that ``text``."""
 
-    def __init__(self) -> None:
-        self.rows = 0
-        self._sums = [0, 0]
+    def __init__(self, rows: int = 0, text: str = "0" * 32) -> None:
+        self.rows = rows
+        self._sums = [int(text[:16], 16), int(text[16:], 16)]
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Adds rows."""
