@@ -33,17 +33,20 @@ class Read:
 
 
 class BatchCleaner:
-    """One pass over the log. ``last_offsets`` says for each producer where its last batch ends."""
+    """One pass over the log. ``table`` knows the keys of all batches before ``known_until``; ``last_offsets`` says for
+    each producer where its last batch ends."""
 
     def __init__(
         self,
         table: KeyTable,
+        known_until: int,
         transactions: TransactionCleaner,
         last_offsets: dict[int, int],
         now_ms: int,
         delete_retention_ms: int,
     ) -> None:
         self._table = table
+        self._known_until = known_until
         self._transactions = transactions
         self._last_offsets = last_offsets
         self._now_ms = now_ms
@@ -82,7 +85,9 @@ class BatchCleaner:
         keep = offsets >= latest
         tombstones = np.asarray(columns.values.is_null()) & np.asarray(_keys(columns).is_valid())
         horizon = header.delete_horizon_ms
-        if horizon is not None and horizon <= self._now_ms:
+        # Where the table does not reach, what a tombstone deletes may still be there.
+        known = header.last_offset < self._known_until
+        if known and horizon is not None and horizon <= self._now_ms:
             keep &= ~tombstones
         if not keep.any():
             return self._emptied(batch)

@@ -69,7 +69,9 @@ class Compaction:
         table, clean_until = self._key_table()
         reach = [segment for segment in self.segments if segment.base_offset < clean_until]
         transactions = self._transactions(self.segments[0])
-        cleaner = BatchCleaner(table, transactions, self.last_offsets, self.now_ms, self.config.delete_retention_ms)
+        cleaner = BatchCleaner(
+            table, clean_until, transactions, self.last_offsets, self.now_ms, self.config.delete_retention_ms
+        )
         before = after = 0
         for group in groups(reach, self.config.segment_bytes):
             before += sum(segment.size_bytes for segment in group)
@@ -120,11 +122,12 @@ class Compaction:
             self.env.fail.hit("log.compact.written")
             self._sync(new)
             self.env.fail.hit("log.compact.synced")
-            if not self.install(group, new):
-                new.remove(self.env.disk)
         except Exception:
             _remove_if_possible(new, self.env.disk)
             raise
+        # From here on the files are the installer's: half renamed, their order of removal matters.
+        if not self.install(group, new):
+            new.remove(self.env.disk)
         return new.size_bytes
 
     def _write(self, new: Segment, batches: list[bytes | bytearray]) -> None:

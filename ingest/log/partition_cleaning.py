@@ -6,16 +6,17 @@ tried again with the next cleaning or write.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 
-from ingest.errors import OffsetOutOfRange
+from ingest.errors import OffsetOutOfRange, StorageFailed
 from ingest.log.compaction import Compaction, CompactionResult, cleanable, is_due, read_cleaned_offset
 from ingest.log.leftovers import clear_snapshots
 from ingest.log.partition_writer import PartitionWriter
 from ingest.log.retention import outlived
 from ingest.log.segment import Segment
-from ingest.log.segment_swap import commit_swap, finish_swap
+from ingest.log.segment_swap import commit_swap, finish_swap, undo_swap
 from ingest.log.storage_failure import storage
 
 
@@ -27,6 +28,7 @@ class PartitionCleaning:
         self.lock = threading.Lock()
         self._writer = writer
         self._half_swapped: list[tuple[Segment, list[Segment]]] = []  # compacted, not yet in its place on disk
+        self._refused_swap: int | None = None  # the base offset of a swap that failed before its commit point
         self._doomed: list[Segment] = []  # no longer part of the log, still on disk
         writer.first_of_all = self._finish_swaps
 
@@ -110,7 +112,13 @@ class PartitionCleaning:
             writer.ensure_open()
             if not set(old) <= set(writer.segments.all):
                 return False
-            commit_swap(writer.folder, new.base_offset, writer.env.disk, writer.env.fail)
+            try:
+                commit_swap(writer.folder, new.base_offset, writer.env.disk, writer.env.fail)
+            except OSError:
+                self._refused_swap = new.base_offset
+                with contextlib.suppress(StorageFailed):
+                    self._undo_swap()  # else the next append, sync or cleaning does, before anything else
+                raise
             new.created_ms, new.next_offset = old[0].created_ms, old[-1].next_offset
             # Until the files have their names, readers use the new segment's open file and its index in memory.
             writer.segments.replace(old, [new])
@@ -118,8 +126,15 @@ class PartitionCleaning:
             self._finish_swaps()
             return True
 
+    def _undo_swap(self) -> None:
+        if self._refused_swap is not None:
+            with storage(self._writer.folder):
+                undo_swap(self._writer.folder, self._refused_swap, self._writer.env.disk)
+            self._refused_swap = None
+
     def _finish_swaps(self) -> None:
-        """Gives compacted segments their names. Raises ``StorageFailed``."""
+        """Gives compacted segments their names, or takes them back. Raises ``StorageFailed``."""
+        self._undo_swap()
         folder, env = self._writer.folder, self._writer.env
         while self._half_swapped:
             new, covered = self._half_swapped[0]

@@ -34,6 +34,20 @@ def commit_swap(folder: Path, base_offset: int, disk: Disk, fail: FailPoints) ->
     fail.hit("log.compact.swap")
 
 
+def undo_swap(folder: Path, base_offset: int, disk: Disk) -> None:
+    """Takes back a step 2 that has failed. Raises ``OSError``; may be tried again, and must be before more is written.
+
+    The log goes last: an index left alone would be taken for that of the log which was to be replaced.
+    """
+    for suffix in (CLEANED, SWAP):
+        for kind in INDEXES:
+            unlink_if_there(disk, file_path(folder, base_offset, kind + suffix))
+    disk.sync_folder(folder)
+    for suffix in (CLEANED, SWAP):
+        unlink_if_there(disk, file_path(folder, base_offset, LOG + suffix))
+    disk.sync_folder(folder)
+
+
 def finish_swap(folder: Path, base_offset: int, disk: Disk, fail: FailPoints) -> None:
     """Steps 3 and 4, from wherever they were left. Raises ``OSError``."""
     swap = file_path(folder, base_offset, LOG + SWAP)

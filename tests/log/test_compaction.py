@@ -160,6 +160,23 @@ def test_tombstones_stay_for_a_day_after_the_first_compaction(site: Site) -> Non
         assert (b"a" in latest(read_all(log))) == (later_ms < DAY_MS)
 
 
+def test_a_tombstone_beyond_what_the_memory_for_keys_reaches_outlives_the_value_it_deletes(site: Site) -> None:
+    site.settings = {**site.settings, "segment.bytes": "1000000"}
+    log = site.open()
+    put(site, log, deleted="value")
+    for number in range(60):
+        put(site, log, **{f"other{number}": "x"})
+    put(site, log, deleted=None)
+    log.roll()
+    log.sync()
+    reached = []
+    while log.log_end_offset not in reached:
+        reached.append(log.compact(site.clock.ms, table_bytes=400).clean_until)
+        assert latest(read_all(log)).get(b"deleted", (0, b"", None))[2] is None
+        site.clock.ms += DAY_MS
+    assert len(reached) > 2, "the table is too large for this test"
+
+
 def test_a_tombstone_keeps_its_own_time(site: Site) -> None:
     log = site.open()
     site.clock.ms = START_MS
@@ -302,6 +319,33 @@ def test_a_disk_that_refuses_is_tried_again(site: Site, operation: str) -> None:
     log.close()
     assert not [name for name in site.names() if name.endswith((".cleaned", ".swap"))]
     assert len(read_all(site.open(clean=True))) == len(before) + 1
+
+
+@pytest.mark.parametrize(("operation", "suffix"), [("replace", ".log.cleaned"), ("sync_folder", "")])
+def test_a_swap_that_was_refused_half_way_leaves_nothing_for_the_next_opening(
+    site: Site, operation: str, suffix: str
+) -> None:
+    class Refusing(RefusingDisk):
+        """Refuses ``operation`` once the swap has begun."""
+
+        def _ask(self, asked: str, path: Path) -> None:
+            begun = bool(list(site.folder.glob("*.swap")))
+            if asked == operation and begun and path.name.endswith(suffix):
+                super()._ask(asked, path)
+
+    disk = site.disk = Refusing()
+    log = filled(site)
+    before = read_all(log)
+    disk.refused = {operation: 5}
+    with pytest.raises(StorageFailed):
+        log.compact(site.clock.ms)
+    disk.refused = {}
+    log.sync()
+    log.close()
+    assert not [name for name in site.names() if name.endswith((".cleaned", ".swap"))]
+    log = site.open(clean=True)
+    for offset in range(log.log_end_offset):
+        assert read_all(log, start=offset) == before[offset:]
 
 
 def test_readers_beside_it_see_every_last_value(site: Site) -> None:
