@@ -38,7 +38,9 @@ class PuttingAway:
         """All that is due."""
         for name in sorted(self._names):
             stream = self._roster.streams.get(name)
-            if stream is None or stream.file is None or self._is_over(stream):
+            # One that has changed since is read on first, and named again.
+            is_due = stream is not None and stream.file is not None and stream.position.done
+            if stream is None or not is_due or self._is_over(stream):
                 self._names.discard(name)
 
     def _is_over(self, stream: Stream) -> bool:

@@ -221,6 +221,9 @@ class Roster:
         assert stream.file is not None
         stream.file.changed_ms = self.moment.now_ms
         stream.look_again()
+        packed = stream.position.compression != "none"
+        if stream.position.done and (packed or stream.file.found.size != stream.offset):
+            stream.position = replace(stream.position, done=False)
         if not self.ensure_open(stream):
             return
         assert stream.content is not None

@@ -62,7 +62,7 @@ class Spooler:
         try:
             self._disk.link(path, target)
         except FileExistsError:
-            return os.path.samefile(path, target)
+            return target.exists() and os.path.samefile(path, target)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
                 raise

@@ -145,6 +145,45 @@ def test_a_file_that_grew_after_it_was_read_is_read_on(new_tail: Callable[..., T
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("name", ["x", "x.gz"])
+def test_a_file_that_grew_before_it_could_be_put_away_is_read_on(
+    new_tail: Callable[..., Tail], tmp_path: Path, name: str, restarted: bool
+) -> None:
+    def content(text: str) -> bytes:
+        return gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+
+    tail = new_tail(spool={"after": "delete"})
+    (tmp_path / name).write_bytes(content("one\n"))
+    tail.settle()
+    while not tail.lines:
+        tail.clock.advance(QUIET_MS)
+        tail.poll(tell=False)
+    with (tmp_path / name).open("ab") as file:
+        file.write(content("two\n"))
+    if restarted:
+        tail.stop()
+    for _ in range(5):  # looks that see the file's new size, before anything is told to be committed
+        tail.clock.advance(200)
+        polled = tail.poll(tell=False)
+        if polled is not None:
+            tail.task.committed(polled.positions)
+    assert settle(tail) == ["one", "two"]
+    assert names(tmp_path) == []
+
+
+def test_a_name_that_leads_nowhere_keeps_no_file_from_being_put_away_once(
+    new_tail: Callable[..., Tail], tmp_path: Path
+) -> None:
+    tail = new_tail("in/*", spool={})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.done").symlink_to(tmp_path / "nowhere")
+    append(tmp_path / "in" / "x", "one")
+    assert settle(tail) == ["one"]
+    assert settle(tail) == ["one"]
+    assert sorted(os.listdir(tmp_path / "in")) == ["x.done", "x.done.1"]
+
+
 class OtherFileSystem(SystemDisk):
     """No links lead there."""
 
