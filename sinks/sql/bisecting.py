@@ -9,22 +9,22 @@ from ingest.sinks.sql.database import Database, RowsRefused
 
 
 def write_what_can_be(
-    database: Database, rows: Rows, write: Callable[[Rows], None]
-) -> Iterator[tuple[Rows, RowsRefused]]:
-    """All rows that ``write`` can write are written, in their order; yields the others one by one, with the reason.
-    To be called within a transaction."""
-    waiting = [rows] if len(rows) else []
+    database: Database, rows: Rows, write: Callable[[Rows, int], None]
+) -> Iterator[tuple[int, RowsRefused]]:
+    """All rows that ``write`` can write are written, in their order; yields the places of the others one by one, with
+    the reason. ``write`` gets some of the rows and the place of their first. To be called within a transaction."""
+    waiting = [(0, len(rows))] if len(rows) else []
     while waiting:
-        part = waiting.pop()
+        start, end = waiting.pop()
         database.savepoint()
         try:
-            write(part)
+            write(rows.slice(start, end - start), start)
         except RowsRefused as refusal:
             database.undo()
-            if len(part) == 1:
-                yield part, refusal
+            if end - start == 1:
+                yield start, refusal
                 continue
-            half = len(part) // 2
-            waiting += [part.slice(half), part.slice(0, half)]
+            half = (start + end) // 2
+            waiting += [(half, end), (start, half)]
         else:
             database.release()

@@ -1,4 +1,5 @@
-"""Writes the steps of one table. What its columns cannot hold is refused; of several steps on a key the last counts."""
+"""Writes the steps of one table. What its columns cannot hold is refused; of several steps on a key the last one that
+is not refused counts."""
 
 from __future__ import annotations
 
@@ -62,58 +63,71 @@ class TableWriter:
         if steps.truncates:
             self._database.truncate(self._table)
         if self._mode == "insert" or not self._key:
-            return self._try(steps.rows.take(np.flatnonzero(~steps.deletes)) if steps.deletes.any() else steps.rows)
+            rows = steps.rows.take(np.flatnonzero(~steps.deletes)) if steps.deletes.any() else steps.rows
+            return len(rows) - len(self._insert(rows))
         numbers = key_numbers(steps.rows.batch, self._key)
         masks = unavailable(steps.rows.batch) if self._mode == "apply" else {}
         if masks:
             batch = filled(steps.rows.batch, masks, numbers)
             steps = Steps(Rows(batch, steps.rows.origin), steps.deletes, steps.truncates)
-        last = last_of_each(numbers)
-        steps = steps.take(last) if len(last) < len(steps) else steps
-        return self._write_each(steps)
+        return self._write_last(steps, numbers)
 
-    def _write_each(self, steps: Steps) -> int:
-        """No two steps have one key: deletions may go first."""
-        gone = steps.rows.take(np.flatnonzero(steps.deletes))
-        done = self._run(gone.select(self._key), lambda rows: self._database.delete(self._table, rows.batch))
-        there = steps.rows.take(np.flatnonzero(~steps.deletes)) if len(gone) else steps.rows
-        if not len(there):
-            return done
-        masks = unavailable(there.batch) if self._mode == "apply" else {}
-        if not masks:
-            return done + (self._update(there) if self._mode == "update" else self._upsert(there))
-        for missing, places in by_missing_columns(masks, len(there)):
-            rows = there.take(places)
-            rows = rows.select([name for name in rows.batch.schema.names if name not in missing])
-            done += self._update(rows) if missing else self._upsert(rows)
+    def _write_last(self, steps: Steps, numbers: np.ndarray) -> int:
+        """The last step of each number. Where it is refused, the one before it is what its key is left with."""
+        done = 0
+        waiting = np.arange(len(steps))
+        while len(waiting):
+            tried = waiting[last_of_each(np.unique(numbers[waiting], return_inverse=True)[1])]
+            refused = tried[self._write_each(steps.take(tried) if len(tried) < len(steps) else steps)]
+            done += len(tried) - len(refused)
+            earlier = np.isin(numbers[waiting], numbers[refused]) & ~np.isin(waiting, refused)
+            waiting = waiting[earlier]
         return done
 
-    def _try(self, rows: Rows) -> int:
-        return self._run(rows, lambda part: self._database.insert(self._table, part.batch))
+    def _write_each(self, steps: Steps) -> np.ndarray:
+        """No two steps have one key: deletions may go first. Returns the places of those that were refused."""
+        gone, there = np.flatnonzero(steps.deletes), np.flatnonzero(~steps.deletes)
+        refused = [gone[self._delete(steps.rows.take(gone).select(self._key))]] if len(gone) else []
+        rows = steps.rows.take(there) if len(gone) else steps.rows
+        masks = unavailable(rows.batch) if self._mode == "apply" else {}
+        write = self._update if self._mode == "update" else self._upsert
+        if not masks:
+            return np.concatenate([*refused, there[write(rows)]])
+        for missing, places in by_missing_columns(masks, len(rows)):
+            part = rows.take(places)
+            part = part.select([name for name in part.batch.schema.names if name not in missing])
+            refused.append(there[places[self._update(part) if missing else write(part)]])
+        return np.concatenate(refused)
 
-    def _upsert(self, rows: Rows) -> int:
-        return self._run(rows, lambda part: self._database.upsert(self._table, part.batch, self._key))
+    def _insert(self, rows: Rows) -> np.ndarray:
+        return self._run(rows, lambda part, _: self._database.insert(self._table, part.batch))
 
-    def _update(self, rows: Rows) -> int:
+    def _delete(self, rows: Rows) -> np.ndarray:
+        return self._run(rows, lambda part, _: self._database.delete(self._table, part.batch))
+
+    def _upsert(self, rows: Rows) -> np.ndarray:
+        return self._run(rows, lambda part, _: self._database.upsert(self._table, part.batch, self._key))
+
+    def _update(self, rows: Rows) -> np.ndarray:
         """Rows that are not there cannot be made: values are missing, or they are not asked for."""
-        missing: list[Rows] = []
+        missing: list[np.ndarray] = []
 
-        def update(part: Rows) -> None:
-            places = self._database.update(self._table, part.batch, self._key)
-            if len(places):
-                missing.append(part.take(places))
+        def update(part: Rows, start: int) -> None:
+            missing.append(start + self._database.update(self._table, part.batch, self._key))
 
-        done = self._run(rows, update)
-        for part in missing:
-            self._refuse(part, "RowMissing", "the table has no row of this key to change")
-        return done - sum(map(len, missing))
+        refused = self._run(rows, update)
+        lacking = np.sort(np.concatenate(missing)) if missing else np.empty(0, np.int64)
+        if len(lacking):
+            self._refuse(rows.take(lacking), "RowMissing", "the table has no row of this key to change")
+        return np.concatenate([refused, lacking])
 
-    def _run(self, rows: Rows, write: Callable[[Rows], None]) -> int:
-        refused = 0
-        for row, refusal in write_what_can_be(self._database, rows, write):
-            self._refuse(row, refusal.error, refusal.reason)
-            refused += 1
-        return len(rows) - refused
+    def _run(self, rows: Rows, write: Callable[[Rows, int], None]) -> np.ndarray:
+        """Returns the places of those that the database refused."""
+        refused = []
+        for place, refusal in write_what_can_be(self._database, rows, write):
+            self._refuse(rows.slice(place, 1), refusal.error, refusal.reason)
+            refused.append(place)
+        return np.array(refused, np.int64)
 
     def _named(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, pa.Array]]:
         """With the names as the table writes them; and the columns that it does not have."""

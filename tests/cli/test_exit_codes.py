@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,7 @@ DONE = [
     "compact pipeline.yaml",
     "compact pipeline.yaml --plan",
     "merge --new-data lake --onto lake --merge-key user_id --target-dir merged",
+    "export --connect sqlite:///shop.db --table visits --export-dir rows.csv --data data",
     "schema",
     "completion bash",
     "init made",
@@ -66,6 +69,8 @@ FAILED = [
     "databases --connect sqlite:///nowhere.db",
     "eval --connect sqlite:///nowhere.db -e 'SELECT 1'",
     "import --connect sqlite:///nowhere.db --table t --target-dir out",
+    "export --connect sqlite:///nowhere.db --table t --export-dir rows.csv",
+    "export --connect sqlite:///shop.db --table visits --export-dir nowhere",
     "run blocked.yaml --until-caught-up --quiet",
 ]
 USAGE = {
@@ -116,6 +121,9 @@ USAGE = {
     "a URL to check that cannot be": "check nosuch://x",
     "a storage option that is none": "check lake --option fast",
     "a storage option with an unset variable": "check lake --option 'key=${NOT_SET_ANYWHERE}'",
+    "no table to export to": "export --connect sqlite:///shop.db --export-dir rows.csv",
+    "a column that is not there": "export --connect sqlite:///shop.db --table visits --export-dir rows.csv --columns x",
+    "nothing to export": "export --connect sqlite:///shop.db --table visits --export-dir empty",
     "no table to import": "import --connect sqlite:///nowhere.db --target-dir out",
     "a database that is none": "tables --connect nowhere",
     "a table to merge that is not there": "merge --new-data nowhere --onto lake --merge-key a --target-dir merged",
@@ -165,6 +173,9 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "failing.yaml").write_text(text + "tests: [{name: wrong, input: ['{\"a\": 1}'], output: [{a: 2}]}]\n")
     (here / "blocked.yaml").write_text(text.replace("./lake", "./pipeline.yaml/lake").replace("./data", "./other"))
     (here / "empty").mkdir()
+    (here / "rows.csv").write_text("id,name\n1,Ann\n")
+    with closing(sqlite3.connect(here / "shop.db")) as database:
+        database.execute("CREATE TABLE visits (id integer PRIMARY KEY, name text)")
     shutil.copytree(here / "lake", here / "damaged")
     next((here / "damaged").rglob("*.parquet")).write_bytes(b"PAR1")
     return here

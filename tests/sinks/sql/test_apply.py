@@ -90,6 +90,24 @@ def test_of_many_changes_of_a_key_in_a_batch_the_last_counts(target: Target, tmp
     assert selected(target) == [(1, "c")]
 
 
+@pytest.mark.parametrize("mode", ["apply", "upsert"])
+def test_where_the_last_change_of_a_key_is_refused_the_one_before_it_stays(
+    target: Target, tmp_path: Path, mode: str
+) -> None:
+    target.execute("CREATE TABLE target (id integer PRIMARY KEY, word varchar(40) NOT NULL)")
+    words = ["a", "b", None, "c", None, None]
+    with opened(target, tmp_path, mode=mode, key="id") as task:
+        if mode == "upsert":
+            value = rows_of(*[row(1, word) for word in words], row(2, None), row(3, "x"))
+            commit = put_all(task, delivery(value))
+        else:
+            changes = changes_of(*[("u", None, row(1, word)) for word in words], ("c", None, row(2, None)))
+            records = records_of(changes, source="db", topic="events")
+            commit = put_all(task, delivery(records.value, key=records.key))
+    assert selected(target) == [(1, "c")] + [(3, "x")] * (mode == "upsert")
+    assert sorted(letter.offset for letter in commit.dead) == [4, 5, 6]
+
+
 def test_a_truncation_voids_what_was_before_it(target: Target, tmp_path: Path) -> None:
     with opened(target, tmp_path, mode="apply") as task:
         at = apply(task, 0, ("c", None, row(1, "a")), ("c", None, row(2, "b")))
