@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -13,12 +16,16 @@ from typing import Any
 def start_arrow() -> None:
     """Loads pyarrow so that it holds no more memory than it uses, and without pandas.
 
+    numpy comes with it, and its linear algebra would start a thread for each core, which spin for a while: nobody here
+    multiplies matrices, and a function of the user's may have them by ``OPENBLAS_NUM_THREADS``.
+
     Arrow's own allocators keep what batches have used once; over a long run that is a third of the memory.
     The first ``pyarrow.array`` of a Python list imports pandas where it is installed, in case the list is a Series:
     half a second and 60 MB of which a pipeline has nothing. Where a function of the user's imports pandas, pyarrow
     is told.
     """
-    import pyarrow as pa
+    with _one_thread_for_matrices():
+        import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
     if "pandas" not in sys.modules:
@@ -26,6 +33,19 @@ def start_arrow() -> None:
         sys.meta_path.insert(0, finder)
         pa.array([None])
         finder.hidden = False
+
+
+@contextmanager
+def _one_thread_for_matrices() -> Iterator[None]:
+    """The library looks at the variable while it is loaded; programs that are started later do not get to see it."""
+    if "OPENBLAS_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["OPENBLAS_NUM_THREADS"]
 
 
 class _PandasLater(MetaPathFinder):

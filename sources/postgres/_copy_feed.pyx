@@ -42,7 +42,7 @@ def feed(size_t connection, tuple functions, int socket, uint8_t[::1] memory, Py
     cdef char* row = NULL
     cdef int size = 0, outcome = MORE, ready
     cdef Py_ssize_t rows = 0, room = memory.shape[0]
-    cdef bint full = False
+    cdef bint full = False, asked = False
     cdef pollfd waiting
     waiting.fd = socket
     waiting.events = POLLIN
@@ -57,15 +57,22 @@ def feed(size_t connection, tuple functions, int socket, uint8_t[::1] memory, Py
                 release(row)
                 at += size
                 rows += 1
+                asked = False
                 continue
             if size < 0:
                 outcome = size
                 break
-            ready = poll(&waiting, 1, wait_ms)
-            if ready == 0 or (ready < 0 and errno == EINTR):
-                outcome = LATER
-                break
-            if ready < 0 or not consume(<void*> connection):
+            # While we are the slower one the next piece lies there: no need to ask for it first.
+            if asked:
+                ready = poll(&waiting, 1, wait_ms)
+                if ready == 0 or (ready < 0 and errno == EINTR):
+                    outcome = LATER
+                    break
+                if ready < 0:
+                    outcome = BROKEN
+                    break
+            asked = not asked
+            if not consume(<void*> connection):
                 outcome = BROKEN
                 break
     if not full:

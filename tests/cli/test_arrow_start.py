@@ -11,13 +11,14 @@ import pytest
 pytest.importorskip("pandas")
 
 WITHOUT = """
-import sys
+import os, sys
 from ingest.cli.arrow_start import start_arrow
 start_arrow()
 import pyarrow as pa
 pa.array([1, 2])
 assert "pandas" not in sys.modules
 assert pa.default_memory_pool().backend_name == "system"
+assert "OPENBLAS_NUM_THREADS" not in os.environ
 """
 
 FUNCTION = """
