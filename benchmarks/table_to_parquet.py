@@ -4,7 +4,8 @@
 
 Ours goes through the hub, synced, in one process ``ingest run --until-caught-up``. The peers guarantee nothing; they
 are installed from PyPI into a folder of their own (``benchmarks/peer_table.py`` says which). A server of its own is
-filled first. Whole processes in turn, imports included; the server's CPU is not counted. Medians.
+filled first. All write snappy, as the peers do by themselves (ours: zstd). Whole processes in turn, imports included;
+the server's CPU is not counted. Medians.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ name: bench
 hub: ./hub
 topics: {{lineitem: {{format: {format}}}}}
 sources: [{{name: table, type: sql, url: "{url}", tables: [lineitem], topic: lineitem}}]
-sinks: [{{name: lake, type: parquet, topics: [lineitem], url: ./lake}}]
+sinks: [{{name: lake, type: parquet, topics: [lineitem], url: ./lake, compression: snappy}}]
 """
 
 

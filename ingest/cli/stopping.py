@@ -6,6 +6,7 @@ One with work in hand asks for ``stop_signal``, finishes that work, and ends by 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -103,6 +104,7 @@ def end_at_once() -> None:
 def end_program(code: int) -> NoReturn:
     """Ends the process; after a ``Stop`` or ``end_at_once`` at once. All that is ours was closed on the way here."""
     if not _ends_at_once:
+        gc.freeze()  # else all that is there would be looked through once more, for nothing: a fifth of a second
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -42,6 +42,8 @@ cdef enum:
     BLOCK = 1024            # rows whose texts are copied column by column, while they are in the cache
     EPOCH_DAYS = 10957      # from 1970-01-01 to 2000-01-01
     MOST_DIGITS = 38
+    SLACK = 32
+    FEW_DIGITS = 4          # of base 10,000
 
 cdef int64_t EPOCH_US = 946684800000000
 cdef int64_t MOST_INTERVAL_US = 9223372036854775     # its nanoseconds are an int64
@@ -164,36 +166,42 @@ cdef inline int read_field(Column* column, Py_ssize_t row, const uint8_t* at, in
     """1 read, 0 its type cannot hold the value (it is left null), -1 no such value."""
     cdef int kind = column.kind
     cdef int outcome = 1
-    if kind >= TEXT:
-        if kind == JSONB:
-            if length < 1 or at[0] != 1:
-                return -1
-            place += 1
-            length -= 1
+    if kind == NUMERIC:
+        outcome = read_numeric(at, length, column.scale, column.values + 16 * row)
+    elif kind == TEXT:
         column.starts[row] = place
         column.lengths[row] = length
-    elif kind == NUMERIC:
-        outcome = read_numeric(at, length, column.scale, column.values + 16 * row)
+    elif kind == JSONB:
+        if length < 1 or at[0] != 1:
+            return -1
+        column.starts[row] = place + 1
+        column.lengths[row] = length - 1
     elif length != WIDTHS[kind]:
         return -1
-    elif kind == BOOL:
-        column.values[row] = at[0] != 0
-    elif kind == INT2:
-        (<uint16_t*> column.values)[row] = be16(at)
-    elif kind == INT4:
-        (<uint32_t*> column.values)[row] = be32(at)
-    elif kind == INT8 or kind == TIME:
-        (<uint64_t*> column.values)[row] = be64(at)
-    elif kind == DATE:
-        outcome = read_date(at, <int32_t*> column.values + row)
-    elif kind == TIMESTAMP:
-        outcome = read_timestamp(at, <int64_t*> column.values + row)
-    elif kind == INTERVAL:
-        outcome = read_interval(at, column.values + 16 * row)
     else:
-        memcpy(column.values + 16 * row, at, 16)
+        outcome = read_fixed(kind, row, at, column.values)
     column.present[row] = outcome == 1
     return outcome
+
+
+cdef inline int read_fixed(int kind, Py_ssize_t row, const uint8_t* at, uint8_t* values) noexcept nogil:
+    if kind == BOOL:
+        values[row] = at[0] != 0
+    elif kind == INT2:
+        (<uint16_t*> values)[row] = be16(at)
+    elif kind == INT4:
+        (<uint32_t*> values)[row] = be32(at)
+    elif kind == INT8 or kind == TIME:
+        (<uint64_t*> values)[row] = be64(at)
+    elif kind == DATE:
+        return read_date(at, <int32_t*> values + row)
+    elif kind == TIMESTAMP:
+        return read_timestamp(at, <int64_t*> values + row)
+    elif kind == INTERVAL:
+        return read_interval(at, values + 16 * row)
+    else:
+        memcpy(values + 16 * row, at, 16)
+    return 1
 
 
 cdef inline int read_date(const uint8_t* at, int32_t* value) noexcept nogil:
@@ -225,9 +233,7 @@ cdef inline int read_interval(const uint8_t* at, uint8_t* value) noexcept nogil:
 
 cdef inline int read_numeric(const uint8_t* at, int32_t length, int scale, uint8_t* value) noexcept nogil:
     """Digits of base 10,000, the first of weight ``weight``, to 128 bits with ``scale`` decimals."""
-    cdef int count, weight, sign, position, shift
-    cdef bint fits = True
-    cdef uint32_t digit, unit
+    cdef int count, weight, sign, outcome
     cdef uint128 total = 0
     if length < 8:
         return -1
@@ -238,31 +244,61 @@ cdef inline int read_numeric(const uint8_t* at, int32_t length, int scale, uint8
         return 0
     if length != 8 + 2 * count or (sign != 0 and sign != 0x4000):
         return -1
+    if count <= FEW_DIGITS and -4 < scale + 4 * (weight - count + 1) <= 19 - 4 * FEW_DIGITS:
+        outcome = few_digits(at + 8, count, scale + 4 * (weight - count + 1), &total)
+    else:
+        outcome = many_digits(at + 8, count, scale + 4 * weight, &total)
+    if outcome < 1:
+        return outcome
+    if sign:
+        total = ~total + 1
+    (<uint64_t*> value)[0] = <uint64_t> total
+    (<uint64_t*> value)[1] = <uint64_t> (total >> 64)
+    return 1
+
+
+cdef inline int few_digits(const uint8_t* at, int count, int shift, uint128* total) noexcept nogil:
+    """As most numbers are: 64 bits do. ``shift``: of the last digit's unit, to the left."""
+    cdef uint64_t sum = 0, unit
+    cdef uint32_t digit
+    cdef int position
     for position in range(count):
-        digit = be16(at + 8 + 2 * position)
+        digit = be16(at + 2 * position)
         if digit > 9999:
             return -1
-        shift = scale + 4 * (weight - position)      # of this digit's unit, to the left
+        sum = sum * 10000 + digit
+    if shift >= 0:
+        total[0] = sum * POWERS[shift]
+        return 1
+    unit = POWERS[-shift]
+    total[0] = sum // unit
+    return sum % unit == 0
+
+
+cdef int many_digits(const uint8_t* at, int count, int first_shift, uint128* total) noexcept nogil:
+    """``first_shift``: of the first digit's unit, to the left."""
+    cdef uint32_t digit, unit
+    cdef int position, shift
+    cdef bint fits = True
+    for position in range(count):
+        digit = be16(at + 2 * position)
+        if digit > 9999:
+            return -1
+        shift = first_shift - 4 * position
         if digit == 0 or not fits:
             continue
         if shift >= 0:
             # digits stand at different places: if each is below 10^38, so is their sum
             fits = shift < MOST_DIGITS and (shift <= MOST_DIGITS - 4 or digit < POWERS[MOST_DIGITS - shift])
             if fits:
-                total += <uint128> digit * ten_to(shift)
+                total[0] += <uint128> digit * ten_to(shift)
         elif shift <= -4:
             fits = False
         else:
             unit = <uint32_t> POWERS[-shift]
             fits = digit % unit == 0
-            total += digit // unit
-    if not fits:
-        return 0
-    if sign:
-        total = ~total + 1
-    (<uint64_t*> value)[0] = <uint64_t> total
-    (<uint64_t*> value)[1] = <uint64_t> (total >> 64)
-    return 1
+            total[0] += digit // unit
+    return fits
 
 
 cdef inline uint128 ten_to(int power) noexcept nogil:
@@ -286,7 +322,7 @@ cdef tuple offsets_of(Column* column, Py_ssize_t count, tuple found):
     if total > INT32_MAX:
         raise OverflowError("a column has more than 2 GiB of text")
     starts, lengths, present = found
-    return offsets_array, np.empty(total, np.uint8), present[:count], starts, lengths
+    return offsets_array, np.empty(total + SLACK, np.uint8)[:total], present[:count], starts, lengths
 
 
 cdef copy_texts(const uint8_t[::1] data, Column* columns, int fields, Py_ssize_t count, list arrays):
@@ -295,6 +331,8 @@ cdef copy_texts(const uint8_t[::1] data, Column* columns, int fields, Py_ssize_t
     cdef Py_ssize_t row, begin = 0, end
     cdef int field
     cdef Column* column
+    cdef const uint8_t* content_begin = &data[0] if data.shape[0] else NULL
+    cdef const uint8_t* content_end = content_begin + data.shape[0]
     if targets == NULL:
         raise MemoryError()
     for field in range(fields):
@@ -309,8 +347,18 @@ cdef copy_texts(const uint8_t[::1] data, Column* columns, int fields, Py_ssize_t
                     continue
                 column = &columns[field]
                 for row in range(begin, end):
-                    if column.lengths[row] > 0:
-                        memcpy(targets[field], &data[column.starts[row]], column.lengths[row])
-                        targets[field] += column.lengths[row]
+                    copy_text(targets[field], content_begin + column.starts[row], column.lengths[row], content_end)
+                    targets[field] += column.lengths[row]
             begin = end
     free(targets)
+
+
+cdef inline void copy_text(uint8_t* target, const uint8_t* source, int32_t length, const uint8_t* end) noexcept nogil:
+    """A short one with what stands behind it, which is written over: moves of a fixed size need no call. There are
+    ``SLACK`` bytes more in the target."""
+    if length <= SLACK // 2 and source + SLACK // 2 <= end:
+        memcpy(target, source, SLACK // 2)
+    elif length <= SLACK and source + SLACK <= end:
+        memcpy(target, source, SLACK)
+    else:
+        memcpy(target, source, length)

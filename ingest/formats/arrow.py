@@ -31,6 +31,7 @@ from ingest.formats.format import (
 from ingest.formats.rows import remaining
 
 _PART_BYTES = 1 << 20
+_ALIGNMENT_BYTES = 8
 _COLUMNS = {ipc.KEY: pa.binary(), ipc.ROW_TIMESTAMP: TIMESTAMP, ipc.ROW_HEADERS: HEADERS}
 
 
@@ -132,9 +133,17 @@ def _newest(rows: pa.RecordBatch) -> int | None:
 
 
 def _streams(value: pa.Array) -> Iterator[pa.Buffer | None]:
-    """The bytes of each record, without a copy."""
-    for item in value:
-        yield item.as_buffer() if item.is_valid else None
+    """The bytes of each record, where they are if their numbers are aligned there: a scalar of Arrow's holds a copy."""
+    if not len(value):
+        return
+    _, ends, content = value.buffers()
+    kind = np.int64 if pa.types.is_large_binary(value.type) else np.int32
+    offsets = np.frombuffer(ends, kind)[value.offset : value.offset + len(value) + 1].tolist()
+    content = content or pa.py_buffer(b"")
+    for start, end, is_valid in zip(offsets[:-1], offsets[1:], value.is_valid().to_pylist(), strict=True):
+        stream = content.slice(start, end - start)
+        aligned = stream.address % _ALIGNMENT_BYTES == 0
+        yield (stream if aligned else pa.py_buffer(stream.to_pybytes())) if is_valid else None
 
 
 class _Unpacked:
