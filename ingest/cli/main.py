@@ -24,7 +24,7 @@ from ingest.cli.stopping import Stop, end_program, interrupt_on_signals
 from ingest.cli.talk import Talk
 from ingest.errors import IngestError, UsageError
 
-_COLLECT_AFTER = 50_000
+_COLLECT_AFTER = 200_000
 
 COMMANDS = {
     "init": ("ingest.cli.init:init", "Make a runnable pipeline to start from."),
