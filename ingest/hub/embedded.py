@@ -80,14 +80,15 @@ class EmbeddedHub(Hub):
 
     # --- records
 
-    def append(self, records: Records, partition: int) -> Future[Appended]:
+    def append(self, records: Records, partition: int, *, caller_waits: bool = False) -> Future[Appended]:
         store = self._store
         log = store.partition(records.topic, partition)
         done: Future[Appended] = Future()
         if not len(records):
             done.set_result(Appended(records.topic, partition, log.log_end_offset, 0))
             return done
-        stored = store.append(log, encode(records, log.config, store.env.clock.now_ms()))
+        batches = encode(records, log.config, store.env.clock.now_ms())
+        stored = store.append(log, batches, caller_waits=caller_waits)
         stored.add_done_callback(lambda future: _hand_over(future, done, records.topic, partition, len(records)))
         return done
 

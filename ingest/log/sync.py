@@ -3,6 +3,7 @@
 One sync serves all who wait for a partition; the next one starts when the last has ended, with no timer
 for those who wait. What nobody waits for is synced within ``IDLE_SYNC_MS``. Commits of transactions ride
 along as a second stage: their data is synced in the same round, then the stage decides them together.
+A caller that does nothing but wait may sync in its own thread: two switches between threads less.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Failures = Mapping[PartitionLog, IngestError]
 
 
 class Stage(Protocol):
-    """What happens after the data is on disk; called by the syncer's thread only, but for ``waiting``."""
+    """What happens after the data is on disk; called within a round, of which there is one at a time, but for
+    ``waiting``."""
 
     def waiting(self) -> bool:
         """Whether there is something to take."""
@@ -82,11 +84,12 @@ class Syncer:
     """Owns all syncs of a store's partitions while it runs. Thread-safe."""
 
     def __init__(self, env: Environment, stage: Stage, changed: Callable[[PartitionLog], None]) -> None:
-        """``changed`` is called, in the syncer's thread, when a partition's high watermark has moved."""
+        """``changed`` is called, within a round, when a partition's high watermark has moved."""
         self._env = env
         self._stage = stage
         self._changed = changed
         self._lock = threading.Lock()
+        self._in_round = threading.Lock()
         self._wake = threading.Event()
         self._waiters: list[_Waiter] = []
         self._hurried: set[PartitionLog] = set()
@@ -110,14 +113,23 @@ class Syncer:
 
     def wait_for(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
         """Done when what was appended is on disk; fails with ``StorageFailed`` if it was cut."""
-        future: Future[AppendInfo] = Future()
-        waiter = _Waiter(log, appended, future)
-        with self._lock:
-            if self._fault is None and not self._stopping:
-                self._waiters.append(waiter)
-                self._wake.set()
-                return future
-        future.set_exception(self._fault or Closed("the hub was closed before the records were on disk"))
+        future = self._waiting(log, appended)
+        self._wake.set()
+        return future
+
+    def sync_here(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
+        """As ``wait_for``; unless a round is under way ``log`` is synced now, in the caller's thread."""
+        future = self._waiting(log, appended)
+        if not self._in_round.acquire(blocking=False):
+            self._wake.set()
+            return future
+        try:
+            self._round_for(log)
+        except BaseException as fault:  # as in the syncer's own thread: the future tells the caller
+            self._give_up(fault)
+            self._wake.set()
+        finally:
+            self._in_round.release()
         return future
 
     def hurry(self, log: PartitionLog) -> None:
@@ -149,6 +161,8 @@ class Syncer:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+        with self._in_round:  # one in a caller's thread may still be under way
+            return
 
     def die(self, fault: BaseException) -> None:
         """Ends the thread without syncing anything; all who wait fail with ``fault``. For crash tests."""
@@ -163,7 +177,8 @@ class Syncer:
                 self._sleep()
                 if self._fault is not None:
                     raise self._fault
-                self._round()
+                with self._in_round:
+                    self._round()
         except BaseException as fault:  # also what a test raises at a fail point: nobody may hang on it
             self._give_up(fault)
 
@@ -182,6 +197,31 @@ class Syncer:
         if oldest is None:
             return _FOREVER_MS
         return max(0, oldest + IDLE_SYNC_MS - self._env.clock.monotonic_ms())
+
+    def _waiting(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
+        future: Future[AppendInfo] = Future()
+        with self._lock:
+            if self._fault is None and not self._stopping:
+                self._waiters.append(_Waiter(log, appended, future))
+                return future
+        future.set_exception(self._fault or Closed("the hub was closed before the records were on disk"))
+        return future
+
+    def _round_for(self, log: PartitionLog) -> None:
+        """Of one partition alone."""
+        with self._lock:
+            waiters = [waiter for waiter in self._waiters if waiter.log is log]
+            self._waiters = [waiter for waiter in self._waiters if waiter.log is not log]
+            self._hurried.discard(log)
+            self._dirty_since.pop(log, None)
+        try:
+            failure = self._sync(log)
+        except BaseException as fault:
+            for waiter in waiters:
+                waiter.fail(fault)
+            raise
+        for waiter in waiters:
+            waiter.settle(failure)
 
     def _round(self) -> None:
         jobs = self._stage.take()

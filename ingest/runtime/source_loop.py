@@ -112,17 +112,23 @@ class SourceLoop:
     def _append(self, batch: SourceBatch, *, goes_on: bool) -> None:
         if batch.needs_no_transaction and self._open is None and not goes_on:
             self._append_alone(batch)
-            self._settle(all_but=1)
         else:
             self._settle()
             self._append_in_transaction(batch, goes_on=goes_on)
 
     def _append_alone(self, batch: SourceBatch) -> None:
+        """A small one is waited for here, and what comes in meanwhile is the next one; of a larger one the next is made
+        while the disk has its turn."""
         only, step = batch.appends[0], OpenStep(None)
         step.add(batch, 0)
         self._progress.moved(batch.taken, batch.size_bytes)
-        self._outstanding.append(_Outstanding(self._hub.append(only.records, only.partition), step, only))
+        is_small = batch.size_bytes < OVERLAP_BYTES
+        if is_small:
+            self._settle()
+        done = self._hub.append(only.records, only.partition, caller_waits=is_small)
+        self._outstanding.append(_Outstanding(done, step, only))
         self._fail.hit("source.appended")
+        self._settle(all_but=0 if is_small else 1)
 
     def _append_in_transaction(self, batch: SourceBatch, *, goes_on: bool) -> None:
         step = self._open = self._open or OpenStep(self._hub.transaction(self._writer))

@@ -32,6 +32,67 @@ def test_appends_that_wait_together_share_one_sync(tmp_path: Path) -> None:
     hub.close()
 
 
+def test_who_waits_anyway_syncs_in_its_own_thread(tmp_path: Path) -> None:
+    threads: list[threading.Thread] = []
+
+    class Noting(CountingDisk):
+        def sync(self, fd: int, path: Path) -> None:
+            if path.parent.name == "t-0":
+                threads.append(threading.current_thread())
+            super().sync(fd, path)
+
+    hub = open_hub(tmp_path, Noting())
+    hub.create_topic("t")
+    threads.clear()
+    early = hub.append(records("a"), 0, caller_waits=True)
+    assert early.done()
+    assert early.result().base_offset == 0
+    assert set(threads) == {threading.current_thread()}
+    assert read(hub) == ["a"]
+    hub.close()
+
+
+def test_who_waits_while_a_sync_is_under_way_is_served_by_the_next(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    disk.gate.clear()
+    disk.arrived.clear()
+    first = hub.append(records("first"), 0)
+    assert disk.arrived.wait(30)
+    later = [hub.append(records(f"r{n}"), 0, caller_waits=True) for n in range(10)]
+    assert not any(future.done() for future in later)
+    disk.gate.set()
+    assert first.result(30).base_offset == 0
+    assert [future.result(30).base_offset for future in later] == list(range(1, 11))
+    hub.close()
+
+
+def test_closing_waits_for_a_sync_in_a_callers_thread(tmp_path: Path) -> None:
+    disk = CountingDisk()
+    hub = open_hub(tmp_path, disk)
+    hub.create_topic("t")
+    disk.gate.clear()
+    disk.arrived.clear()
+    found: list[int] = []
+    caller = threading.Thread(
+        target=lambda: found.append(hub.append(records("a"), 0, caller_waits=True).result(30).base_offset)
+    )
+    caller.start()
+    assert disk.arrived.wait(30)
+    closer = threading.Thread(target=hub.close)
+    closer.start()
+    while not hub._store._syncer._stopping:
+        closer.join(0.005)
+    disk.gate.set()
+    caller.join(30)
+    closer.join(30)
+    assert found == [0]
+    hub = open_hub(tmp_path)
+    assert read(hub) == ["a"]
+    hub.close()
+
+
 def test_nothing_is_seen_before_it_is_on_disk(tmp_path: Path) -> None:
     disk = CountingDisk()
     hub = open_hub(tmp_path, disk)
@@ -89,7 +150,8 @@ def test_waiting_readers_do_not_make_an_open_transaction_sync(tmp_path: Path) ->
     hub.close()
 
 
-def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("here", [False, True])
+def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Path, here: bool) -> None:
     disk = FailingDisk()
     hub = open_hub(tmp_path, disk)
     hub.create_topic("t")
@@ -97,7 +159,7 @@ def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Pa
     disk.failing = True
     for text in ("lost", "again"):
         with pytest.raises(StorageFailed, match="t-0"):
-            hub.append(records(text), 0).result(30)
+            hub.append(records(text), 0, caller_waits=here).result(30)
         assert read(hub) == ["before"]
     disk.failing = False
     assert hub.append(records("after"), 0).result(30).base_offset == 1
@@ -108,14 +170,15 @@ def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Pa
     hub.close()
 
 
+@pytest.mark.parametrize("here", [False, True])
 @pytest.mark.parametrize("step", ["log.sync.before", "log.sync.data", "log.sync.done"])
-def test_nobody_waits_for_a_thread_that_has_ended(tmp_path: Path, step: str) -> None:
+def test_nobody_waits_for_a_thread_that_has_ended(tmp_path: Path, step: str, here: bool) -> None:
     fail = FailPoints()
     hub = open_hub(tmp_path, fail=fail)
     hub.create_topic("t")
     fail.arm(step, crash)
     with pytest.raises(Crash):
-        hub.append(records("a"), 0).result(30)
+        hub.append(records("a"), 0, caller_waits=here).result(30)
     for call in (lambda: hub.append(records("b"), 0).result(30), lambda: hub.register_writer("w")):
         with pytest.raises((Crash, Closed)):
             call()
