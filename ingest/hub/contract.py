@@ -110,12 +110,15 @@ class Hub(ABC):
         """Removes the topic and its records. Raises ``TopicMissing``; internal topics are refused."""
 
     @abstractmethod
-    def append(self, records: Records, partition: int, *, caller_waits: bool = False) -> Future[Appended]:
-        """Appends outside any transaction; done when the bytes are on disk. ``caller_waits``: the caller does nothing
-        before that, so that the hub may use its thread.
+    def append(self, records: Records, partition: int) -> Future[Appended]:
+        """Appends outside any transaction; done when the bytes are on disk.
 
         What is larger than one batch may be stored in part if it fails: transactions are all or nothing.
         """
+
+    def append_synced(self, records: Records, partition: int) -> Appended:
+        """As ``append``, for who does nothing before the bytes are on disk: the hub may use the caller's thread."""
+        return self.append(records, partition).result()
 
     @abstractmethod
     def read(

@@ -80,7 +80,7 @@ class EmbeddedHub(Hub):
 
     # --- records
 
-    def append(self, records: Records, partition: int, *, caller_waits: bool = False) -> Future[Appended]:
+    def append(self, records: Records, partition: int) -> Future[Appended]:
         store = self._store
         log = store.partition(records.topic, partition)
         done: Future[Appended] = Future()
@@ -88,9 +88,17 @@ class EmbeddedHub(Hub):
             done.set_result(Appended(records.topic, partition, log.log_end_offset, 0))
             return done
         batches = encode(records, log.config, store.env.clock.now_ms())
-        stored = store.append(log, batches, caller_waits=caller_waits)
+        stored = store.append(log, batches)
         stored.add_done_callback(lambda future: _hand_over(future, done, records.topic, partition, len(records)))
         return done
+
+    def append_synced(self, records: Records, partition: int) -> Appended:
+        if not len(records):
+            return self.append(records, partition).result()
+        store = self._store
+        log = store.partition(records.topic, partition)
+        stored = store.append_synced(log, encode(records, log.config, store.env.clock.now_ms()))
+        return Appended(records.topic, partition, stored.base_offset, len(records))
 
     def read(
         self,

@@ -60,24 +60,31 @@ class _Waiter:
     future: Future[AppendInfo]
 
     def settle(self, failure: IngestError | None) -> None:
-        """Truth is in the log: the bytes count as stored if they were synced and not cut since."""
+        """Tells how it ended."""
         if not self.future.set_running_or_notify_cancel():
             return
-        if self.log.cuts == self.appended.cuts and self.log.high_watermark > self.appended.last_offset:
+        lost = _lost(self.log, self.appended, failure)
+        if lost is None:
             self.future.set_result(self.appended)
-            return
-        lost = StorageFailed(
-            f"what was appended to {self.log.topic}-{self.log.partition} could not be brought to disk",
-            topic=self.log.topic,
-            partition=self.log.partition,
-            path=str(self.log.folder),
-        )
-        self.future.set_exception(failure or lost)
+        else:
+            self.future.set_exception(lost)
 
     def fail(self, fault: BaseException) -> None:
         """Tells who has no answer yet."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(fault)
+
+
+def _lost(log: PartitionLog, appended: AppendInfo, failure: IngestError | None) -> IngestError | None:
+    """Truth is in the log: the bytes count as stored if they were synced and not cut since."""
+    if log.cuts == appended.cuts and log.high_watermark > appended.last_offset:
+        return None
+    return failure or StorageFailed(
+        f"what was appended to {log.topic}-{log.partition} could not be brought to disk",
+        topic=log.topic,
+        partition=log.partition,
+        path=str(log.folder),
+    )
 
 
 class Syncer:
@@ -113,24 +120,33 @@ class Syncer:
 
     def wait_for(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
         """Done when what was appended is on disk; fails with ``StorageFailed`` if it was cut."""
-        future = self._waiting(log, appended)
+        future: Future[AppendInfo] = Future()
+        with self._lock:
+            if ended := self._ended():
+                future.set_exception(ended)
+                return future
+            self._waiters.append(_Waiter(log, appended, future))
         self._wake.set()
         return future
 
-    def sync_here(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
-        """As ``wait_for``; unless a round is under way ``log`` is synced now, in the caller's thread."""
-        future = self._waiting(log, appended)
+    def sync(self, log: PartitionLog, appended: AppendInfo) -> None:
+        """Returns when what was appended is on disk; raises what ``wait_for`` fails with. Unless a round is under way
+        ``log`` is synced in the caller's thread."""
         if not self._in_round.acquire(blocking=False):
-            self._wake.set()
-            return future
+            self.wait_for(log, appended).result()
+            return
         try:
-            self._round_for(log)
-        except BaseException as fault:  # as in the syncer's own thread: the future tells the caller
+            with self._lock:
+                ended = self._ended()
+            lost = ended or _lost(log, appended, self._round_for(log))
+        except BaseException as fault:
             self._give_up(fault)
             self._wake.set()
+            raise
         finally:
             self._in_round.release()
-        return future
+        if lost is not None:
+            raise lost
 
     def hurry(self, log: PartitionLog) -> None:
         """A reader waits: sync ``log`` at once."""
@@ -198,20 +214,18 @@ class Syncer:
             return _FOREVER_MS
         return max(0, oldest + IDLE_SYNC_MS - self._env.clock.monotonic_ms())
 
-    def _waiting(self, log: PartitionLog, appended: AppendInfo) -> Future[AppendInfo]:
-        future: Future[AppendInfo] = Future()
-        with self._lock:
-            if self._fault is None and not self._stopping:
-                self._waiters.append(_Waiter(log, appended, future))
-                return future
-        future.set_exception(self._fault or Closed("the hub was closed before the records were on disk"))
-        return future
+    def _ended(self) -> BaseException | None:
+        """Why nothing can be waited for any more."""
+        if self._fault is None and not self._stopping:
+            return None
+        return self._fault or Closed("the hub was closed before the records were on disk")
 
-    def _round_for(self, log: PartitionLog) -> None:
+    def _round_for(self, log: PartitionLog) -> IngestError | None:
         """Of one partition alone."""
         with self._lock:
             waiters = [waiter for waiter in self._waiters if waiter.log is log]
-            self._waiters = [waiter for waiter in self._waiters if waiter.log is not log]
+            if waiters:
+                self._waiters = [waiter for waiter in self._waiters if waiter.log is not log]
             self._hurried.discard(log)
             self._dirty_since.pop(log, None)
         try:
@@ -222,6 +236,7 @@ class Syncer:
             raise
         for waiter in waiters:
             waiter.settle(failure)
+        return failure
 
     def _round(self) -> None:
         jobs = self._stage.take()

@@ -122,13 +122,15 @@ class SourceLoop:
         only, step = batch.appends[0], OpenStep(None)
         step.add(batch, 0)
         self._progress.moved(batch.taken, batch.size_bytes)
-        is_small = batch.size_bytes < OVERLAP_BYTES
-        if is_small:
+        if batch.size_bytes < OVERLAP_BYTES:
             self._settle()
-        done = self._hub.append(only.records, only.partition, caller_waits=is_small)
-        self._outstanding.append(_Outstanding(done, step, only))
-        self._fail.hit("source.appended")
-        self._settle(all_but=0 if is_small else 1)
+            appended = self._hub.append_synced(only.records, only.partition)
+            self._fail.hit("source.appended")
+            self._stored(step, only, appended)
+        else:
+            self._outstanding.append(_Outstanding(self._hub.append(only.records, only.partition), step, only))
+            self._fail.hit("source.appended")
+            self._settle(all_but=1)
 
     def _append_in_transaction(self, batch: SourceBatch, *, goes_on: bool) -> None:
         step = self._open = self._open or OpenStep(self._hub.transaction(self._writer))
@@ -187,10 +189,13 @@ class SourceLoop:
             if outstanding.step.transaction is not None:
                 outstanding.step.transaction.abort()
             raise
-        if outstanding.alone is not None:
-            self._task.appended([_landed(outstanding.alone, result)])
+        self._stored(outstanding.step, outstanding.alone, result)
+
+    def _stored(self, step: OpenStep, alone: Append | None, result: Any) -> None:
+        if alone is not None:
+            self._task.appended([_landed(alone, result)])
         self._fail.hit("source.committed")
-        self._tell(outstanding.step)
+        self._tell(step)
 
     def _tell(self, step: OpenStep) -> None:
         self._count(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ from hubs import CountingDisk, Crash, FailingDisk, abandon, crash, open_hub, rea
 from ingest.connectors import TopicPartition
 from ingest.errors import Closed, StorageFailed
 from ingest.failpoints import FailPoints
+from ingest.hub.contract import Appended, Hub
 
 PLACE = TopicPartition("t", 0)
+
+
+def stored(hub: Hub, text: str, here: bool) -> Appended:
+    """On disk by the syncer's thread, or by this one."""
+    return hub.append_synced(records(text), 0) if here else hub.append(records(text), 0).result(30)
 
 
 def test_appends_that_wait_together_share_one_sync(tmp_path: Path) -> None:
@@ -44,9 +51,7 @@ def test_who_waits_anyway_syncs_in_its_own_thread(tmp_path: Path) -> None:
     hub = open_hub(tmp_path, Noting())
     hub.create_topic("t")
     threads.clear()
-    early = hub.append(records("a"), 0, caller_waits=True)
-    assert early.done()
-    assert early.result().base_offset == 0
+    assert hub.append_synced(records("a"), 0).base_offset == 0
     assert set(threads) == {threading.current_thread()}
     assert read(hub) == ["a"]
     hub.close()
@@ -60,11 +65,14 @@ def test_who_waits_while_a_sync_is_under_way_is_served_by_the_next(tmp_path: Pat
     disk.arrived.clear()
     first = hub.append(records("first"), 0)
     assert disk.arrived.wait(30)
-    later = [hub.append(records(f"r{n}"), 0, caller_waits=True) for n in range(10)]
-    assert not any(future.done() for future in later)
-    disk.gate.set()
-    assert first.result(30).base_offset == 0
-    assert [future.result(30).base_offset for future in later] == list(range(1, 11))
+    with ThreadPoolExecutor(10) as callers:
+        later = [callers.submit(hub.append_synced, records(f"r{n}"), 0) for n in range(10)]
+        while hub.end_offset("t", 0, committed=False) != 0 or len(hub._store._syncer._waiters) < 10:
+            assert not any(future.done() for future in later)
+        disk.gate.set()
+        assert first.result(30).base_offset == 0
+        assert sorted(future.result(30).base_offset for future in later) == list(range(1, 11))
+    assert disk.syncs.count("t-0") <= 3
     hub.close()
 
 
@@ -75,9 +83,7 @@ def test_closing_waits_for_a_sync_in_a_callers_thread(tmp_path: Path) -> None:
     disk.gate.clear()
     disk.arrived.clear()
     found: list[int] = []
-    caller = threading.Thread(
-        target=lambda: found.append(hub.append(records("a"), 0, caller_waits=True).result(30).base_offset)
-    )
+    caller = threading.Thread(target=lambda: found.append(hub.append_synced(records("a"), 0).base_offset))
     caller.start()
     assert disk.arrived.wait(30)
     closer = threading.Thread(target=hub.close)
@@ -159,7 +165,7 @@ def test_a_failing_disk_is_told_to_all_who_wait_and_writing_resumes(tmp_path: Pa
     disk.failing = True
     for text in ("lost", "again"):
         with pytest.raises(StorageFailed, match="t-0"):
-            hub.append(records(text), 0, caller_waits=here).result(30)
+            stored(hub, text, here)
         assert read(hub) == ["before"]
     disk.failing = False
     assert hub.append(records("after"), 0).result(30).base_offset == 1
@@ -178,7 +184,7 @@ def test_nobody_waits_for_a_thread_that_has_ended(tmp_path: Path, step: str, her
     hub.create_topic("t")
     fail.arm(step, crash)
     with pytest.raises(Crash):
-        hub.append(records("a"), 0, caller_waits=here).result(30)
+        stored(hub, "a", here)
     for call in (lambda: hub.append(records("b"), 0).result(30), lambda: hub.register_writer("w")):
         with pytest.raises((Crash, Closed)):
             call()
