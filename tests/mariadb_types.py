@@ -1,4 +1,4 @@
-"""A value of each type of MariaDB, what it becomes, and values that become nothing."""
+"""A value of each type of MariaDB and MySQL, what it becomes, and values that become nothing."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ TYPES: list[tuple[str, str, pa.DataType, object]] = [
     ("point", "POINT(1, 2)", pa.binary(), bytes.fromhex("000000000101000000000000000000f03f0000000000000040")),
 ]
 """As it is declared and written in SQL; the column's type and the value in a record."""
+
+_OF_MARIADB_ALONE = ("uuid", "inet6", "inet4", "json", "decimal(38,38)")
+_OF_MYSQL_ALONE = [("json", """'{"b":1.10, "a":1}'""", pa.string(), '{"a": 1, "b": 1.1}')]
+
+
+def types_of(title: str) -> list[tuple[str, str, pa.DataType, object]]:
+    """As ``TYPES``, of a server of this name. MySQL keeps the meaning of a JSON text, not the text."""
+    if title == "MariaDB":
+        return TYPES
+    return [each for each in TYPES if each[0] not in _OF_MARIADB_ALONE] + _OF_MYSQL_ALONE
+
 
 REFUSED = [
     ("date", "'0000-00-00'"),

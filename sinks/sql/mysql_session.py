@@ -30,6 +30,7 @@ _HINTS = {
     1114: "the server's disk, or the table's space, is full: make room there; it is tried again",
     1205: "a lock was not given in time: something holds rows of the table, or that of this sink in _ingest_positions",
     1213: "two transactions waited for each other; it is tried again",
+    1787: "MySQL can do that from 8.0.13 on: update the server, or switch its GTIDs off",
     1290: "the server is read-only: is it a replica?",
 }
 _GRANT = "grant it: GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, CREATE TEMPORARY TABLES ON database.* TO ...;"

@@ -76,28 +76,30 @@ def begin(connection: Any) -> None:
     run(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
 
-def begin_together(connections: list[Any], begun: Callable[[Any], None]) -> str | None:
-    """Begins on all of them while nobody can commit, then calls ``begun`` with the first, before others may commit.
+def begin_together(connections: list[Any], begun: Callable[[Any, bool], None], *, lock: bool) -> str | None:
+    """With ``lock``, begins on all of them while nobody can commit; without, on the first.
 
-    If the lock is not allowed or not given in time, only the first one begins, and the text says why.
+    Calls ``begun`` with the first before others may commit, and whether that is so. If the lock is not allowed or not
+    given in time, only the first one begins, and the text says why.
     """
     import pymysql
 
     first = connections[0]
     refused = None
     try:
-        if len(connections) > 1:
+        if lock:
             run(first, "FLUSH TABLES WITH READ LOCK")
     except pymysql.Error as error:
         if error.args[0] not in (_MISSING_PRIVILEGE, _LOCK_WAIT):
             raise
         refused = str(error.args[1])
     try:
-        for connection in connections[:1] if refused else connections:
+        locked = lock and not refused
+        for connection in connections if locked else connections[:1]:
             begin(connection)
-        begun(first)
+        begun(first, locked)
     finally:
-        if len(connections) > 1:
+        if lock:
             run(first, "UNLOCK TABLES")
     return refused
 

@@ -146,11 +146,14 @@ class MysqlReader(TableReader):
         for connection in self._connections:
             end(connection, self._url, busy=busy)
 
-    def _noted(self, connection: Any) -> None:
-        """Called when the first transaction has begun, under the lock if there is one."""
+    def _noted(self, connection: Any, locked: bool) -> None:
+        """Called when the first transaction has begun; nobody commits meanwhile, if ``locked``."""
+
+    def _wants_lock(self) -> bool:
+        return len(self._connections) > 1
 
     def _begin(self) -> None:
-        alone = begin_together(self._connections, self._noted)
+        alone = begin_together(self._connections, self._noted, lock=self._wants_lock())
         if alone is None:
             return
         self._report(

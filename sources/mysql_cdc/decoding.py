@@ -19,7 +19,7 @@ from ingest.sources.mysql_cdc.row_images import decode_images, images
 from ingest.sources.mysql_cdc.source_fields import Origins, SourceFields
 from ingest.sources.mysql_cdc.statements import logged_statement
 from ingest.sources.mysql_cdc.stream import Events
-from ingest.sources.mysql_cdc.transactions import Transactions
+from ingest.sources.mysql_cdc.transactions import ANONYMOUS, GTID, MYSQL_GTID, Transactions
 
 _QUERY, _ROTATE, _FORMAT, _TABLE_MAP, _INCIDENT, _XA_PREPARE, _PARTIAL, _PAYLOAD = 2, 4, 15, 19, 26, 38, 39, 40
 _QUERY_COMPRESSED = 165
@@ -69,7 +69,7 @@ class Decoder:
         """The changes, in their order within each table."""
         events = _inflated(events)
         begin = 0
-        for place in np.flatnonzero(np.isin(events.heads[:, 1], _SPECIAL)).tolist():
+        for place in np.flatnonzero(np.isin(events.heads[:, 1], _SPECIAL) & ~_told(events)).tolist():
             yield from self._rows(events, begin, place, now_ms)
             yield from self._special(events, place, now_ms)
             begin = place + 1
@@ -202,6 +202,16 @@ class Decoder:
         fresh, refused_new = _sides(table, events.data, after)
         changes = Changes(table.table, ops, olds, fresh, source, pa.repeat(pa.scalar(now_ms), count))
         return _without_dead(changes, np.where(refused_new > 0, refused_new, refused_old))
+
+
+def _told(events: Events) -> np.ndarray:
+    """MySQL's BEGIN behind the GTID that has told of the transaction: else each transaction were a batch of its own."""
+    told = np.isin(events.heads[:, 1], (GTID, MYSQL_GTID, ANONYMOUS))
+    told[1:], told[:1] = told[:-1].copy(), False
+    told &= events.heads[:, 1] == _QUERY
+    for number, letter in enumerate(reversed(b"\0BEGIN"), start=1):
+        told &= events.data[events.ends - number] == letter
+    return told
 
 
 def _images(

@@ -91,9 +91,11 @@ def logged_column(
         return LoggedColumn(name, (BITS, (bits + 7) // 8, 0), Decoded(pa.string(), bits=bits), pa.string())
     if code in (table_map.ENUM, table_map.SET):
         return _of_members(mapped, decode(charset))
-    if code in (types.JSON, table_map.BLOB_COMPRESSED, table_map.VARCHAR_COMPRESSED):
-        what = "MySQL's JSON" if code == types.JSON else "COMPRESSED"
-        raise ConnectorError(f"column {name}: {what} columns cannot be read from the binlog yet")
+    if code == types.JSON:
+        size = int.from_bytes(mapped.meta, "little")
+        return LoggedColumn(name, (BYTES, size, 0), Decoded(pa.binary()), pa.string(), _printed_json)
+    if code in (table_map.BLOB_COMPRESSED, table_map.VARCHAR_COMPRESSED):
+        raise ConnectorError(f"column {name}: COMPRESSED columns cannot be read from the binlog yet")
     return _of_bytes(mapped, data_type, charset, decode)
 
 
@@ -128,6 +130,12 @@ def _wide(content: bytes, precision: int, scale: int) -> Decimal:
         number = number * 10**digits + int.from_bytes(content[at : at + size], "big")
         at += size
     return Decimal((int(negative), tuple(map(int, str(number))), -scale))
+
+
+def _printed_json(column: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
+    from ingest.sources.mysql_cdc.json_values import printed
+
+    return printed(column, _wide)
 
 
 def _of_members(mapped: MappedColumn, decode: Callable[[bytes], str]) -> LoggedColumn:

@@ -61,7 +61,7 @@ class TableBook:
         """``body`` is a table map event without its head, ``digest`` a hash of it; None if nobody wants its rows."""
         place = (number, digest, len(body))
         if place not in self._known:
-            self._known[place] = self._made(parsed(body))
+            self._known[place] = self._made(parsed(body, of_mariadb=self._server.is_mariadb))
         found = self._known[place]
         if found is not None:
             self._latest[found.table.stream] = found

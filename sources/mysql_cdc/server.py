@@ -75,10 +75,27 @@ class Server:
         if not status:
             raise ConnectorError("the server writes no binlog", hint="set log_bin in its configuration, and restart it")
         file, position = str(status[0][0]), int(status[0][1])
-        return Place(file, position)
+        return Place(file, position, 0, "" if self.is_mariadb else normal(str(status[0][4])))
+
+    def check_log(self, place: Place) -> None:
+        """That the log at ``place`` is the one that was read, as far as GTIDs tell. Raises ``PositionLost``."""
+        if self.is_mariadb:
+            there = self.gtid_at(place)
+            same = there == place.gtid
+        else:
+            ((there, found),) = self.ask(
+                "SELECT @@global.gtid_executed, GTID_SUBSET(%s, @@global.gtid_executed)", [place.gtid]
+            )
+            same = bool(found)
+        if not same:
+            raise PositionLost(
+                f"the server's log at {place.file}:{place.position} is not the one that this source has read: it is at "
+                f"{there or 'no GTID'} there, and was at {place.gtid}",
+                hint="this is another server, or its binlogs were reset: `ingest positions reset` takes a new snapshot",
+            )
 
     def gtid_at(self, place: Place) -> str:
-        """The state of the log there, in order; "" where it is not known. MySQL's comes with its snapshot only."""
+        """The state of the log there, in order; "" where it is not known. MySQL tells it of the end only."""
         if not self.is_mariadb:
             return ""
         found = self._value(f"SELECT BINLOG_GTID_POS('{place.file}', {place.position})")
@@ -157,5 +174,5 @@ def denied(error: Exception, url: str) -> ConnectorError:
 
 
 def normal(gtid: str) -> str:
-    """MariaDB names the domains of a state in any order."""
-    return ",".join(sorted(filter(None, gtid.replace(" ", "").split(","))))
+    """MariaDB names the domains of a state in any order; MySQL puts each server on a line of its own."""
+    return ",".join(sorted(filter(None, "".join(gtid.split()).split(","))))

@@ -22,18 +22,19 @@ class SnapshotReader(MysqlReader):
         self._server = server
         self.place: Place | None = None
 
-    def _noted(self, connection: Any) -> None:
+    def _wants_lock(self) -> bool:
+        return super()._wants_lock() or not self._server.is_mariadb
+
+    def _noted(self, connection: Any, locked: bool) -> None:
         """MariaDB knows where in the log a snapshot was taken, lock or not; MySQL only stands still under the lock."""
         if self._server.is_mariadb:
             status = dict(run(connection, "SHOW STATUS LIKE 'binlog_snapshot_%'"))
-            file, position = str(status["Binlog_snapshot_file"]), int(status["Binlog_snapshot_position"])
-        elif len(self._connections) > 1:
-            place = self._server.end()
-            file, position = place.file, place.position
+            place = Place(str(status["Binlog_snapshot_file"]), int(status["Binlog_snapshot_position"]))
+            self.place = Place(place.file, place.position, 0, self._server.gtid_at(place))
+        elif locked:
+            self.place = self._server.end()
         else:
             raise ConnectorError(
-                "MySQL tells a snapshot's place in its binlog only under FLUSH TABLES WITH READ LOCK",
-                hint="GRANT RELOAD ON *.* TO ...; and splits above 1",
+                "MySQL tells a snapshot's place in its log only under FLUSH TABLES WITH READ LOCK: it was not given",
+                hint="grant it: GRANT RELOAD ON *.* TO ...;",
             )
-        place = Place(file, position)
-        self.place = Place(file, position, 0, self._server.gtid_at(place))

@@ -26,7 +26,6 @@ _NUMERIC = {
     types.FLOAT,
     types.DOUBLE,
 }
-_NUMERIC |= {types.YEAR}
 _OF_CHARACTERS = {
     VARCHAR,
     VARCHAR_COMPRESSED,
@@ -38,7 +37,8 @@ _OF_CHARACTERS = {
     MEDIUM_BLOB,
     LONG_BLOB,
 }
-_OF_CHARACTERS |= {types.GEOMETRY}
+_ALSO_IN_MARIADB = {types.YEAR, types.GEOMETRY}
+"""Numeric the one and of characters the other; in MySQL's log neither."""
 _SIGNEDNESS, _DEFAULT_CHARSET, _COLUMN_CHARSET, _NAMES, _SETS, _ENUMS = 1, 2, 3, 4, 5, 6
 _SIMPLE_KEY, _PREFIX_KEY, _DEFAULT_OF_MEMBERS, _OF_MEMBERS = 8, 9, 10, 11
 
@@ -105,7 +105,7 @@ class _Bytes:
         return [self.take(self.number()) for _ in range(count)]
 
 
-def parsed(body: bytes) -> TableMap:
+def parsed(body: bytes, *, of_mariadb: bool) -> TableMap:
     """``body`` is the event between its head and its checksum. Raises ``DecodeFailed``."""
     content = _Bytes(body)
     number = int.from_bytes(content.take(6), "little")
@@ -120,7 +120,7 @@ def parsed(body: bytes) -> TableMap:
     content.take((len(kinds) + 7) // 8)
     while content.left:
         kind = content.take(1)[0]
-        _tell(found, kind, _Bytes(content.take(content.number())))
+        _tell(found, kind, _Bytes(content.take(content.number())), _ALSO_IN_MARIADB if of_mariadb else set())
     return found
 
 
@@ -141,13 +141,14 @@ def _column(kind: int, meta: bytes) -> MappedColumn:
     return MappedColumn(first, bytes([second, 0]))
 
 
-def _tell(found: TableMap, kind: int, content: _Bytes) -> None:
+def _tell(found: TableMap, kind: int, content: _Bytes, also: set[int]) -> None:
     if kind == _SIGNEDNESS:
-        numeric = [column for column in found.columns if column.type in _NUMERIC]
+        numeric = [column for column in found.columns if column.type in _NUMERIC | also - {types.GEOMETRY}]
         for place, column in enumerate(numeric):
             column.unsigned = bool(content.content[place // 8] >> (7 - place % 8) & 1)
     elif kind in (_DEFAULT_CHARSET, _COLUMN_CHARSET):
-        _tell_collations([column for column in found.columns if column.type in _OF_CHARACTERS], kind, content)
+        of_characters = _OF_CHARACTERS | also - {types.YEAR}
+        _tell_collations([column for column in found.columns if column.type in of_characters], kind, content)
     elif kind in (_DEFAULT_OF_MEMBERS, _OF_MEMBERS):
         _tell_collations([column for column in found.columns if column.type in (ENUM, SET)], kind, content)
     elif kind == _NAMES:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 import ingest
 from ingest.connectors import DeadRecords, EndOfInput, Origin, Polled, Position, Records, SourceContext, SourceTask
-from ingest.errors import ConnectorError, PositionLost
+from ingest.errors import ConnectorError
 from ingest.sources.databases.changes import Changes, records_of
 from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Selection
@@ -97,12 +97,8 @@ class MysqlCdcTask(SourceTask):
             return
         if not place.gtid:
             place = Place(place.file, place.position, place.after, self._server.gtid_at(place))
-        elif self._server.gtid_at(place) != place.gtid:
-            raise PositionLost(
-                f"the server's log at {place.file}:{place.position} is not the one that this source has read: it is at "
-                f"{self._server.gtid_at(place)} there, and was at {place.gtid}",
-                hint="this is another server, or its binlogs were reset: `ingest positions reset` takes a new snapshot",
-            )
+        else:
+            self._server.check_log(place)
         book = TableBook(self._server, self._wants)
         ordered = "{table}" not in self._context.topic
         self._decoder = Decoder(book, place, self._fields, self._context.report, ordered=ordered)

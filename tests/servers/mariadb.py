@@ -9,23 +9,22 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from needs import needs
 
-_SETTINGS = {
+SETTINGS = {
     "bind-address": "127.0.0.1",
     "server_id": "1",
     "log_bin": "binlog",
     "binlog_format": "ROW",
     "binlog_row_image": "FULL",
     "binlog_row_metadata": "FULL",
-    "gtid_domain_id": "0",
-    "gtid_strict_mode": "ON",
     "sync_binlog": "0",
     "innodb_flush_log_at_trx_commit": "0",
     "innodb_buffer_pool_size": "64M",
@@ -34,16 +33,26 @@ _SETTINGS = {
     "skip-name-resolve": "1",
     "local_infile": "1",
 }
+"""MySQL's, too."""
+_SETTINGS = SETTINGS | {"gtid_domain_id": "0", "gtid_strict_mode": "ON"}
 _PATIENCE_S = 60
+_LOOK_S = 0.1
 _NUMBERS = itertools.count()
 
 
 class MariadbServer:
     """``root`` needs no password; the user ``guest``, whose password is ``secret``, may connect and no more."""
 
+    title = "MariaDB"
+    least_metadata = "NO_LOG"
+    """What ``binlog_row_metadata`` is set to, for a log without names."""
+    account = "mysql"
+    """That it runs as where the tests are root's."""
+    settings: ClassVar[Mapping[str, str]] = _SETTINGS
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._user = "mysql" if os.geteuid() == 0 else None
+        self._user = self.account if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         if self._user:
@@ -56,17 +65,17 @@ class MariadbServer:
             "tmpdir": folder,
             "port": self.port,
         }
-        lines = [f"{name}={value}" for name, value in (_SETTINGS | own).items()]
+        lines = [f"{name}={value}" for name, value in {**self.settings, **own}.items()]
         if self._user:
             lines.append(f"user={self._user}")
         self._config = folder / "my.cnf"
-        self._config.write_text("\n".join(["[mariadbd]", *lines, ""]))
+        self._config.write_text("\n".join(["[mysqld]", *lines, ""]))
         self._install()
 
     def start(self) -> None:
         """Returns when it takes connections."""
         self._process = subprocess.Popen(
-            [_program("mariadbd"), f"--defaults-file={self._config}"],
+            [self.server_program(), f"--defaults-file={self._config}"],
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -122,7 +131,14 @@ class MariadbServer:
         finally:
             connection.close()
 
-    def _install(self) -> None:
+    def meant(self, statement: str) -> str:
+        """How this server wants what MariaDB would understand."""
+        return statement
+
+    def server_program(self) -> str:
+        return _program("mariadbd")
+
+    def install_command(self) -> list[str]:
         command = [
             _program("mariadb-install-db"),
             f"--defaults-file={self._config}",
@@ -131,26 +147,39 @@ class MariadbServer:
         ]
         if self._user:
             command.append(f"--user={self._user}")
+        return command
+
+    def _install(self) -> None:
+        command = self.install_command()
         done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {(done.stdout + done.stderr).decode()}")
 
     def _wait_until_ready(self) -> None:
-        ready = [
-            _program("mariadb-admin"),
-            "--no-defaults",
-            "-h127.0.0.1",
-            f"-P{self.port}",
-            "-uroot",
-            f"--wait={_PATIENCE_S}",
-            "--silent",
-            "ping",
-        ]
-        done = subprocess.run(ready, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode:
-            said = (self._folder / "said.txt").read_text() if (self._folder / "said.txt").exists() else ""
-            raise RuntimeError(f"MariaDB does not start: {done.stderr.decode()}{said[-4000:]}")
+        """Nothing tells of the moment but a connection that is taken."""
+        waiting = threading.Event()
+        for _ in range(int(_PATIENCE_S / _LOOK_S)):
+            if self._takes_connections():
+                break
+            assert self._process is not None
+            assert self._process.poll() is None, self._said()
+            waiting.wait(_LOOK_S)
+        else:
+            raise RuntimeError(f"{self.title} does not start: {self._said()}")
         self.execute("CREATE USER IF NOT EXISTS guest@'%' IDENTIFIED BY 'secret'")
+
+    def _takes_connections(self) -> bool:
+        import pymysql
+
+        try:
+            self.execute("SELECT 1")
+        except pymysql.Error:
+            return False
+        return True
+
+    def _said(self) -> str:
+        log = self._folder / "said.txt"
+        return log.read_text(errors="replace")[-4000:] if log.exists() else ""
 
 
 @contextmanager
@@ -172,7 +201,7 @@ def mariadb_server() -> Iterator[MariadbServer]:
 def _is_installed() -> bool:
     from importlib.util import find_spec
 
-    found = all(_found(name) for name in ("mariadbd", "mariadb-install-db", "mariadb-admin"))
+    found = all(_found(name) for name in ("mariadbd", "mariadb-install-db"))
     return found and find_spec("pymysql") is not None
 
 

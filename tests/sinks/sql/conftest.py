@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from servers.mariadb import MariadbServer, mariadb_server
+from servers.mysql import MysqlServer, mysql_server
 from servers.postgres import PostgresServer, postgres_server
 from sql_targets import ServerTarget, SqliteTarget, Target
 
@@ -23,7 +24,13 @@ def mariadb() -> Iterator[MariadbServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MysqlServer]:
+    with mysql_server(gtids=False) as server:  # with them, this version makes no temporary table in a transaction
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """An empty database."""
     if request.param == "sqlite":

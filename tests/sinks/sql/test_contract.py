@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from servers.mariadb import MariadbServer
+from servers.mysql import MysqlServer
 from servers.postgres import PostgresServer
 from sql_targets import ServerTarget, sink_of
 
@@ -82,7 +83,7 @@ class TestPostgres(ServerContract):
         return pa.StructArray.from_arrays([pa.array(["a\0b"])], names=["row"])
 
 
-class TestMariadb(ServerContract):
+class Mariadb(ServerContract):
     here = "table_schema = database()"
     column = "`row`"
 
@@ -94,4 +95,15 @@ class TestMariadb(ServerContract):
         return pa.StructArray.from_arrays([pa.array(["a" * 256])], names=["row"])
 
 
-del ServerContract
+class TestMariadb(Mariadb):
+    pass
+
+
+@pytest.mark.slow
+class TestMysql(Mariadb):
+    @pytest.fixture(autouse=True)
+    def _server(self, mysql: MysqlServer) -> None:
+        self.server = mysql
+
+
+del ServerContract, Mariadb
