@@ -17,8 +17,8 @@ class MysqlCdcSettings(CaptureSettings):
     url: DatabaseUrl = Field(
         description="`mysql://user:password@host:3306/database` or `mariadb://...`; a table's name without a database "
         "means this one. The user needs REPLICATION SLAVE, BINLOG MONITOR (MySQL: REPLICATION CLIENT) and SELECT on "
-        "the tables; RELOAD for the first snapshot (MariaDB: if several connections read it). Write the password as `${VAR}`: it is "
-        "never shown."
+        "the tables; RELOAD for the first snapshot (MariaDB: if several connections read it). Write the password "
+        "as `${VAR}`: it is never shown."
     )
     server_id: int | None = Field(
         default=None,
