@@ -26,6 +26,12 @@ _POSITIONS = f"""
         pipeline TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, hub_id TEXT NOT NULL,
         commit_number INTEGER NOT NULL, content TEXT NOT NULL, dead_letters BLOB, PRIMARY KEY (pipeline, sink))
 """
+_REQUIRED = 'SELECT name FROM pragma_table_info(%s, %s) WHERE "notnull"'
+_UNIQUE = """
+    SELECT l.name, i.name FROM pragma_index_list(%s, %s) l, pragma_index_info(l.name) i
+    WHERE l."unique" AND NOT l.partial AND l.origin <> 'pk' ORDER BY l.seq, i.seqno
+"""
+"""A column without a name is an expression."""
 _FAULTS_OF_ROWS = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError, UnicodeEncodeError)
 
 
@@ -88,9 +94,16 @@ class SqliteDatabase(Database):
         self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
 
     def create_like(self, name: TableName, table: Table) -> None:
-        columns = [f"{self.quoted(each.name)} {_declaration(each)}" for each in table.columns.values()]
+        """With what refuses rows, as far as the catalogue tells it: of a CHECK or a partial index it does not."""
+        place = [table.name.name, table.name.schema or "main"]
+        required = {column for (column,) in self.execute(_REQUIRED, place)}
+        columns = [
+            f"{self.quoted(each.name)} {_declaration(each)}{' NOT NULL' if each.name in required else ''}"
+            for each in table.columns.values()
+        ]
         if table.key:
             columns.append(f"PRIMARY KEY ({', '.join(map(self.quoted, table.key))})")
+        columns += [f"UNIQUE ({', '.join(map(self.quoted, names))})" for names in self._unique(place)]
         self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
 
     def add_columns(self, table: Table, fields: Sequence[pa.Field]) -> None:
@@ -126,6 +139,13 @@ class SqliteDatabase(Database):
 
     def delete(self, table: Table, keys: pa.RecordBatch) -> None:
         self._each(delete_by_key(self, table.name, keys.schema.names), keys)
+
+    def _unique(self, place: Sequence[str]) -> list[list[str]]:
+        """The columns of each unique index that has nothing but columns, without that of the primary key."""
+        found: dict[str, list[str]] = {}
+        for index, column in self.execute(_UNIQUE, place):
+            found.setdefault(index, []).append(column)
+        return [names for names in found.values() if None not in names]
 
     def _missing(self, table: Table, keys: pa.RecordBatch) -> np.ndarray:
         where = " AND ".join(f"{self.quoted(name)} = ?" for name in keys.schema.names)

@@ -97,6 +97,19 @@ def test_rows_that_the_table_refuses_stay_where_they_wait(target: Target, tmp_pa
     assert selected(target, table="target_staging") == [(2, "new"), (3, "new")]
 
 
+def test_a_row_that_the_table_would_refuse_is_refused_where_it_waits(target: Target, tmp_path: Path) -> None:
+    target.execute("CREATE TABLE target (id integer PRIMARY KEY, word varchar(20) NOT NULL, code integer UNIQUE)")
+    with opened(target, tmp_path, load="staged", mode="upsert", key="code") as task:
+        commit = put_all(
+            task,
+            delivery(rows_of({"id": 1, "word": "a", "code": 7}, {"id": 2, "word": None, "code": 8})),
+            delivery(rows_of({"id": 1, "word": "b", "code": 7}), 2),
+        )
+        task.finish()
+    assert [letter.offset for letter in commit.dead] == [1]
+    assert selected(target, ["id", "word", "code"]) == [(1, "b", 7)]
+
+
 def test_rows_of_others_in_the_staging_table_are_not_taken(target: Target, tmp_path: Path) -> None:
     fill(target)
     target.execute("CREATE TABLE target_staging (id integer, word varchar(20))")
