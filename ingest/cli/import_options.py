@@ -128,8 +128,8 @@ _CONTRADICTIONS: tuple[tuple[Callable[[Asked], bool], str], ...] = (
         "--incremental reads in the order of its column: --split-by and --resume do not go with it",
     ),
     (
-        lambda a: a.validate and (a.form != "parquet" or a.append or a.incremental is not None),
-        "--validate compares a whole import with its Parquet files: not with --append, --incremental, text or Avro",
+        lambda a: a.validate and (a.append or a.incremental is not None),
+        "--validate compares a whole import with its files: it does not go with --append and --incremental",
     ),
     (lambda a: a.validate and a.save_as is not None, "--save-as does not run, so there is nothing to --validate"),
 )

@@ -18,6 +18,9 @@ import pytest
 from servers.postgres import PostgresServer, postgres_server
 
 from ingest.cli.import_check import of_target
+from ingest.cli.import_command import import_
+from ingest.cli.import_files import of_files
+from ingest.cli.import_options import Asked, asked_for
 from ingest.cli.main import main
 
 INGEST = [sys.executable, "-m", "ingest"]
@@ -46,6 +49,11 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> int:
     return main(["import", "--connect", URL, "--quiet", *arguments])
+
+
+def asked_of(*arguments: str) -> Asked:
+    given = import_.make_context("import", ["--connect", URL, *arguments]).params
+    return asked_for({name: given[name] for name in Asked.__slots__})
 
 
 def found(target: Path, what: str = "count(*), count(DISTINCT id), sum(id)") -> tuple[object, ...]:
@@ -155,7 +163,7 @@ def test_a_saved_import_is_a_pipeline_file_without_the_password(shop: Path, caps
         ("--all-tables", "--target-dir", "x"),
         ("--table", "orders", "--target-dir", "x", "--append", "--delete-target-dir"),
         ("--table", "orders", "--target-dir", "x", "--incremental", "append"),
-        ("--table", "orders", "--target-dir", "x", "--as-textfile", "--validate"),
+        ("--table", "orders", "--target-dir", "x", "--append", "--validate"),
         ("--query", "SELECT 1", "--warehouse-dir", "x"),
         ("--table", "o*", "--target-dir", "x", "--boundary-query", "SELECT 1"),
     ],
@@ -177,6 +185,34 @@ def test_validate_finds_a_row_that_was_changed(shop: Path, capsys: pytest.Captur
     after = of_target(str(shop / "changed"), schema)
     assert before.rows == after.rows
     assert before != after
+
+
+@pytest.mark.parametrize("form", [("--as-textfile",), ("--as-textfile", "-z"), ("--as-avrodatafile",)])
+def test_validate_reads_text_and_avro_in_the_types_of_the_source(
+    shop: Path, capsys: pytest.CaptureFixture[str], form: tuple[str, ...]
+) -> None:
+    make(
+        shop,
+        'CREATE TABLE odd (id INTEGER PRIMARY KEY, number REAL, "a text" TEXT, bytes BLOB)',
+        "INSERT INTO odd VALUES (1, 0.1, 'a,b' || char(10) || '\\N', x'00ff'), (2, 1e300, '', x'')",
+        "INSERT INTO odd VALUES (3, -0.0, 'é', NULL), (4, NULL, NULL, NULL), (5, 9e999, '\\N', NULL)",
+    )
+    for table in ("odd", "orders", "empty"):
+        assert run("--table", table, "--target-dir", f"out/{table}", *form, "--validate") == 0
+    assert "main.odd: 5 rows in source and target" in capsys.readouterr().err
+
+
+def test_validate_finds_what_is_wrong_with_a_text(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(shop, "CREATE TABLE few (id INTEGER PRIMARY KEY, word TEXT)", "INSERT INTO few VALUES (1, 'a'), (2, 'b')")
+    assert run("--table", "few", "--target-dir", "out", "--as-textfile", "--validate") == 0
+    asked = asked_of("--table", "few", "--target-dir", "out", "--as-textfile")
+    schema = pa.schema([("id", pa.int64()), ("word", pa.string())])
+    (path,) = (shop / "out").glob("import-*")
+    whole, unread = of_files("out", asked, schema)
+    for text, rows, bad in (("1,a\n2,c\n", 2, 0), ("1,a\nx,b\n", 1, 1), ("1,a\n", 1, 0), ("1,a\n2,b,c\n", 1, 1)):
+        path.write_text(text)
+        found, unread = of_files("out", asked, schema)
+        assert (found == whole, found.rows, unread) == (False, rows, bad)
 
 
 def test_tables_databases_and_statements(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

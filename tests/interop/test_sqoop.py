@@ -94,13 +94,13 @@ def test_rows_are_equal_where_sqoop_keeps_them(server: PostgresServer, url: str,
     sqoop.generate()
 
     sqoop.import_into(tmp_path / "their_text", "--as-textfile")
-    imported(url, "same", "our_text", "--as-textfile", "--null-string", NULL)
+    imported(url, "same", "our_text", "--as-textfile", "--null-string", NULL, "--validate")
     ours, theirs = (text_of(tmp_path / f"{whose}_text", TYPES) for whose in ("our", "their"))
     assert len(ours) == ROWS
     assert meant(ours, OUR_TEXT) == meant(theirs, THEIR_TEXT)
 
     sqoop.import_into(tmp_path / "their_parquet", "--as-parquetfile")
-    imported(url, "same", "our_parquet")
+    imported(url, "same", "our_parquet", "--validate")
     ours, theirs = (parquet_of(tmp_path / f"{whose}_parquet") for whose in ("our", "their"))
     assert len(ours) == ROWS
     assert meant(ours, OUR_PARQUET) == meant(theirs, THEIR_PARQUET)
@@ -180,7 +180,7 @@ def test_texts_by_the_defaults_of_each(server: PostgresServer, url: str, tmp_pat
     sqoop = Sqoop(tmp_path / "sqoop", url, "texts")
     sqoop.generate()
     sqoop.import_into(tmp_path / "theirs", "--as-textfile")
-    imported(url, "texts", "ours", "--as-textfile")
+    imported(url, "texts", "ours", "--as-textfile", "--validate")
     assert content_of(tmp_path / "theirs").splitlines() == ["0,a,b", "1,one", "two", "2,null", "3,null"]
     assert sorted(content_of(tmp_path / "ours").splitlines()) == ["0,a\\,b", "1,one\\ntwo", "2,null", "3,\\N"]
     escaping = Sqoop(tmp_path / "escaping", url, "texts", "--escaped-by", "\\", "--null-string", "\\\\N")
