@@ -27,7 +27,7 @@ class SqlSink(SinkConnector):
     def check(self, base_folder: Path) -> None:
         from ingest.sinks.sql.databases import database_for
 
-        database = database_for(self._settings.address, base_folder)
+        database = database_for(self._settings.address, base_folder, self._settings.lock_wait)
         try:
             database.open()
         finally:

@@ -56,14 +56,15 @@ class MysqlDatabase(Database):
     longest_name = 64
     row_lock = "FOR UPDATE"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lock_wait_ms: int) -> None:
         self._url = url
+        self._lock_wait_ms = lock_wait_ms
         self._connection: Any = None
         self._stages: dict[tuple[object, ...], str] = {}
         self._unique: dict[TableName, Mapping[str, Sequence[str]]] = {}
 
     def open(self) -> None:
-        self._connection = connected(self._url)
+        self._connection = connected(self._url, self._lock_wait_ms)
         (database, packet), *_ = self.execute("SELECT database(), @@max_allowed_packet")
         if database is None:
             raise ConnectorError("the URL names no database", hint="it ends in its name: mysql://user@host/database")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.database_url import libpq, masked
-from ingest.errors import ConnectorError, MissingDependency, SystemUnavailable
+from ingest.errors import ConnectorError, IngestError, MissingDependency, StorageFull, SystemUnavailable
 from ingest.sinks.sql.database import Database, RowsRefused
 from ingest.sinks.sql.positions import LONGEST_NAME, TABLE
 from ingest.sinks.sql.postgres_copy import OPTIONS, copy_text
@@ -23,7 +23,6 @@ _SETTINGS = {
     "TimeZone": "UTC",
     "DateStyle": "ISO",
     "statement_timeout": "0",
-    "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "60s",
 }
 _ALIVE: dict[str, Any] = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "connect_timeout": 10}
@@ -53,8 +52,9 @@ class PostgresDatabase(Database):
     longest_name = 63
     row_lock = "FOR UPDATE"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lock_wait_ms: int) -> None:
         self._url = url
+        self._settings = _SETTINGS | {"lock_timeout": f"{lock_wait_ms}ms"}
         self._connection: Any = None
         self._stages: dict[tuple[object, ...], str] = {}
 
@@ -65,7 +65,7 @@ class PostgresDatabase(Database):
             raise MissingDependency("PostgreSQL needs psycopg", hint="pip install 'ingest[postgres]'") from error
         try:
             self._connection = psycopg.connect(libpq(self._url), autocommit=True, application_name="ingest", **_ALIVE)
-            for name, value in _SETTINGS.items():
+            for name, value in self._settings.items():
                 self._connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         except psycopg.Error as error:
             raise self._failure(error) from None
@@ -195,19 +195,21 @@ class PostgresDatabase(Database):
                 raise RowsRefused(type(error).__name__, f"{said}{detail}") from None
             raise self._failure(error) from None
 
-    def _failure(self, error: Exception) -> ConnectorError:
+    def _failure(self, error: Exception) -> IngestError:
         text, code = str(error).strip(), getattr(error, "sqlstate", None) or ""
         if not code:
             # libpq keeps no SQLSTATE of a connection that failed; its texts in English are all there is
             code = next((known for words, known in _BEFORE_THE_PROTOCOL if words in text), "")
-        kind = SystemUnavailable if not code or code.startswith(_PASSING) else ConnectorError
+        passing = not code or code.startswith(_PASSING)
+        kind = StorageFull if code == _FULL else SystemUnavailable if passing else ConnectorError
         return kind(f"PostgreSQL at {masked(self._url)}: {text}", hint=_HINTS.get(code), sqlstate=code)
 
 
 _FAULTS_OF_ROWS = ("22", "23", "54000", "P0001")
 """Data, constraints, a row or its index entry too large, a trigger that raises."""
 _PASSING = ("08", "53", "57P0", "55P03", "40", "25P03")
-"""Connection lost, no room or too many clients, shutdown, lock not given, deadlock, idle transaction ended."""
+"""Connection lost, no memory or too many clients, shutdown, lock not given, deadlock, idle transaction ended."""
+_FULL = "53100"
 _BEFORE_THE_PROTOCOL = (
     ("password authentication failed", "28P01"),
     ("no password supplied", "28P01"),
@@ -223,6 +225,6 @@ _HINTS = {
     "42P01": "the table was dropped while it was written to",
     "42P10": "the table needs a primary key or a unique index of exactly the columns of the setting key",
     "42703": "a column was dropped while the table was written to",
-    "53100": "the server's disk is full: make room there; it is tried again",
+    "53100": "the server's disk is full: make room there; nothing is lost meanwhile",
     "55P03": "a lock was not given in time: something holds the table, or the row of this sink in _ingest_positions",
 }

@@ -84,6 +84,12 @@ class SqlSinkSettings(Settings):
     clear_staging: bool = Field(
         default=False, description="Rows that somebody else has left in the staging table are deleted, and no error."
     )
+    lock_wait: DurationMs = Field(
+        default=30_000,
+        ge=1,
+        description="How long somebody else may keep a row, a table or the file from the sink before its commit is "
+        "given up, and made anew after a pause; MariaDB and MySQL count whole seconds.",
+    )
     batch: BatchSettings = Field(default_factory=BatchSettings, description="When a commit is made.")
 
     @property

@@ -12,15 +12,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types as t
 
-from ingest.errors import ConnectorError, SystemUnavailable
+from ingest.errors import ConnectorError, IngestError, StorageFull, SystemUnavailable
 from ingest.sinks.sql.database import Database, RowsRefused
 from ingest.sinks.sql.positions import TABLE
 from ingest.sinks.sql.sqlite_values import columns_as_stored
 from ingest.sinks.sql.statements import delete_by_key, insert_into, on_conflict, update_by_key, upsert_by_key
 from ingest.sinks.sql.tables import Column, Table, TableName
 
-_PATIENCE_S = 30.0
-"""How long another writer may hold the file."""
 _POSITIONS = f"""
     CREATE TABLE IF NOT EXISTS {TABLE} (
         pipeline TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, hub_id TEXT NOT NULL,
@@ -42,14 +40,15 @@ class SqliteDatabase(Database):
     folds_case = True
     longest_name = 1000
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock_wait_ms: int) -> None:
         self._path = path
+        self._lock_wait_ms = lock_wait_ms
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         try:
             self._connection = sqlite3.connect(
-                self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+                self._path, timeout=self._lock_wait_ms / 1000, isolation_level=None, check_same_thread=False
             )
             self.execute("SELECT count(*) FROM sqlite_schema")
             self.execute("PRAGMA foreign_keys = ON")
@@ -170,13 +169,15 @@ class SqliteDatabase(Database):
         except sqlite3.Error as error:
             raise self._failure(error) from None
 
-    def _failure(self, error: sqlite3.Error) -> ConnectorError:
+    def _failure(self, error: sqlite3.Error) -> IngestError:
         text = f"SQLite at {self._path}: {error}"
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return SystemUnavailable(text, hint="another program writes to it and holds it for long")
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return SystemUnavailable(text, hint="the disk is full, or fails: make room; it is tried again")
+        if code == sqlite3.SQLITE_FULL:
+            return StorageFull(text, hint="make room; nothing is lost meanwhile", path=str(self._path))
+        if code == sqlite3.SQLITE_IOERR:
+            return SystemUnavailable(text, hint="the disk fails, or is full: see the machine's own log")
         return ConnectorError(text, hint=_HINTS.get(code))
 
 

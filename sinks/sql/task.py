@@ -30,7 +30,7 @@ class SqlSinkTask(SinkTask):
         self._context = context
         self._clock = context.environment.clock
         self._fail = context.environment.fail
-        self._connected = database_for(self._settings.address, context.base_folder)
+        self._connected = database_for(self._settings.address, context.base_folder, self._settings.lock_wait)
         self._connected.open()
         self._positions = Positions(self._connected, context)
         standing = self._positions.claim()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -12,32 +11,24 @@ import pytest
 from crash.audit import assert_exactly_once
 from crash.program import INGEST, finish
 from crash.site import Site
-from needs import needs
+from small_disk import small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = (
-        os.geteuid() == 0
-        and not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mount)], check=False).returncode
-    )
-    needs(mounted, "the right to mount a small tmpfs")
-    yield mount
-    subprocess.run(["umount", "-l", str(mount)], check=True)
+def disk() -> Iterator[Path]:
+    with small_disk("4m") as disk:
+        yield disk
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["data", "lake"])
-def test_a_full_disk_stops_the_run_and_room_lets_it_finish(which: str, tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_stops_the_run_and_room_lets_it_finish(which: str, tmp_path: Path, disk: Path) -> None:
     site = Site(tmp_path / "site", random.Random(which))
-    (site.folder / which).symlink_to(small_disk / which)
-    (small_disk / which).mkdir()
+    (site.folder / which).symlink_to(disk / which)
+    (disk / which).mkdir()
     text = site.pipeline.read_text().replace("roll:", "retry: {budget: 2}\n    roll:")
     site.pipeline.write_text(text.replace("type: file", "type: file\n    retry: {budget: 2}"))
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     filler.write_bytes(bytes(2_500_000 if which == "data" else 3_900_000))
     site.write(60_000)
     done = subprocess.run(
@@ -45,9 +36,9 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_finish(which: str, tmp_path:
     )
     assert done.returncode == 1, done.stderr
     assert "No space left" in done.stderr or "full" in done.stderr, done.stderr
-    assert str(small_disk) in done.stderr or str(site.folder / which) in done.stderr, done.stderr
+    assert str(disk) in done.stderr or str(site.folder / which) in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     filler.unlink()
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
     finish(site.pipeline)
     assert_exactly_once(site)

@@ -50,7 +50,7 @@ class MariadbServer:
     """That it runs as where the tests are root's."""
     settings: ClassVar[Mapping[str, str]] = _SETTINGS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: str) -> None:
         self._folder = folder
         self._user = self.account if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +65,7 @@ class MariadbServer:
             "tmpdir": folder,
             "port": self.port,
         }
-        lines = [f"{name}={value}" for name, value in {**self.settings, **own}.items()]
+        lines = [f"{name}={value}" for name, value in {**self.settings, **own, **more}.items()]
         if self._user:
             lines.append(f"user={self._user}")
         self._config = folder / "my.cnf"
@@ -183,12 +183,12 @@ class MariadbServer:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[MariadbServer]:
-    """A started server; skips the test where MariaDB or PyMySQL is not installed."""
+def mariadb_server(**settings: str) -> Iterator[MariadbServer]:
+    """A started server, with these settings, too; skips the test where MariaDB or PyMySQL is not installed."""
     needs(_is_installed(), "a MariaDB server and PyMySQL")
     folder = Path(tempfile.mkdtemp(prefix="ingest-mariadb-"))
     try:
-        server = MariadbServer(folder)
+        server = MariadbServer(folder, **settings)
         server.start()
         try:
             yield server
