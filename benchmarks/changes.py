@@ -1,9 +1,10 @@
 """Changes of a table to a synced hub, and Debezium's embedded engine that gives the same ones to nobody.
 
-    python -m benchmarks.changes [--database postgres|mariadb] [--transactions 1000] [--runs 3] [--only-ours]
+    python -m benchmarks.changes [--what changes|snapshot] [--database postgres|mariadb] [--transactions 1000]
+                                 [--runs 3] [--only-ours]
 
 A server of its own; transactions of 600 inserts and 400 updates of a table of 18 columns wait in its log before the
-first run, and each run begins before them. The two take turns.
+first run, and each run begins before them. Of a snapshot, as many rows are in the table. The two take turns.
 
 Ours is a process ``ingest run --until-caught-up``, start and end included; one that finds nothing is measured after
 each, to be taken off. Debezium's consumer counts records of Kafka Connect and does nothing else; its figures are from
@@ -33,6 +34,7 @@ from benchmarks.change_backlogs.debezium import Drained, Engine
 from benchmarks.change_backlogs.mariadb import MariadbBacklog
 from benchmarks.change_backlogs.ours import run
 from benchmarks.change_backlogs.postgres import PostgresBacklog
+from benchmarks.change_backlogs.rows import MariadbRows, PostgresRows
 from benchmarks.whole_process import Run
 
 
@@ -46,6 +48,7 @@ class Ours:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", choices=["changes", "snapshot"], default="changes")
     parser.add_argument("--database", choices=["postgres", "mariadb"], default="postgres")
     parser.add_argument("--transactions", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
@@ -55,24 +58,25 @@ def main() -> None:
     options = parser.parse_args()
     changes = options.transactions * TRANSACTION
     ours, theirs = [], []
-    with tempfile.TemporaryDirectory() as scratch, backlog(options.database, Path(scratch)) as waiting:
+    with tempfile.TemporaryDirectory() as scratch, backlog(options, Path(scratch)) as waiting:
         waiting.fill(options.transactions)
         for number in range(options.runs):
             folder = Path(scratch) / f"run{number}"
             ours.append(of_ours(waiting, folder))
             if not options.only_ours:
                 theirs.append(of_debezium(waiting, options.database, folder, changes))
-    report(changes, ours, theirs)
+    report("changes" if options.what == "changes" else "rows", changes, ours, theirs)
 
 
 @contextmanager
-def backlog(database: str, folder: Path) -> Iterator[Backlog]:
-    if database == "postgres":
+def backlog(options: argparse.Namespace, folder: Path) -> Iterator[Backlog]:
+    of_changes = options.what == "changes"
+    if options.database == "postgres":
         with postgres_server() as server:
-            yield PostgresBacklog(server, folder)
+            yield (PostgresBacklog if of_changes else PostgresRows)(server, folder)
     else:
         with mariadb_server() as server:
-            yield MariadbBacklog(server, folder)
+            yield (MariadbBacklog if of_changes else MariadbRows)(server, folder)
 
 
 def of_ours(waiting: Backlog, folder: Path) -> Ours:
@@ -89,20 +93,20 @@ def of_debezium(waiting: Backlog, database: str, folder: Path, changes: int) -> 
     return took
 
 
-def report(changes: int, ours: list[Ours], theirs: list[Drained]) -> None:
+def report(unit: str, changes: int, ours: list[Ours], theirs: list[Drained]) -> None:
     whole = [changes / each.full.cpu_s for each in ours]
     bare = [changes / (each.full.cpu_s - each.idle.cpu_s) for each in ours]
-    print(f"{changes} changes, {len(ours)} runs, medians (least, most)")
-    line("ingest, to a synced hub: changes/s", [changes / each.full.wall_s for each in ours])
-    line("  changes per CPU second", whole)
-    line("  changes per CPU second, without the start", bare)
+    print(f"{changes} {unit}, {len(ours)} runs, medians (least, most)")
+    line(f"ingest, to a synced hub: {unit}/s", [changes / each.full.wall_s for each in ours])
+    line(f"  {unit} per CPU second", whole)
+    line(f"  {unit} per CPU second, without the start", bare)
     line("  peak memory, MB", [each.full.peak_mb for each in ours])
     if theirs:
         peer = [each.changes / each.cpu_s for each in theirs]
-        line("Debezium, to nobody, without its start: changes/s", [each.changes / each.seconds for each in theirs])
-        line("  changes per CPU second", peer)
-        line("changes per CPU second, ours with its start / Debezium's", ratios(whole, peer), ".2f")
-        line("changes per CPU second, ours without / Debezium's", ratios(bare, peer), ".2f")
+        line(f"Debezium, to nobody, without its start: {unit}/s", [each.changes / each.seconds for each in theirs])
+        line(f"  {unit} per CPU second", peer)
+        line(f"{unit} per CPU second, ours with its start / Debezium's", ratios(whole, peer), ".2f")
+        line(f"{unit} per CPU second, ours without / Debezium's", ratios(bare, peer), ".2f")
 
 
 def ratios(ours: list[float], theirs: list[float]) -> list[float]:

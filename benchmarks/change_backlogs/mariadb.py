@@ -73,17 +73,22 @@ class MariadbBacklog:
         yield self._settings(folder)
 
     def _settings(self, folder: Path) -> dict[str, str]:
-        database = self._url.rpartition("/")[2]
-        return {
-            "connector.class": "io.debezium.connector.mariadb.MariaDbConnector",
-            "database.hostname": "127.0.0.1",
-            "database.port": str(self._server.port),
-            "database.user": "root",
-            "database.password": "",
-            "database.server.id": "6401",
-            "database.include.list": database,
-            "table.include.list": f"{database}.lineitem",
-            "schema.history.internal": "io.debezium.storage.file.history.FileSchemaHistory",
-            "schema.history.internal.file.filename": str(folder / "history.dat"),
-            "include.schema.changes": "false",
-        }
+        return debezium_settings(self._server.port, self._url, folder)
+
+
+def debezium_settings(port: int, url: str, folder: Path) -> dict[str, str]:
+    """Of one engine for the table, which keeps its history of tables in ``folder``."""
+    database = url.rpartition("/")[2]
+    return {
+        "connector.class": "io.debezium.connector.mariadb.MariaDbConnector",
+        "database.hostname": "127.0.0.1",
+        "database.port": str(port),
+        "database.user": "root",
+        "database.password": "",
+        "database.server.id": "6401",
+        "database.include.list": database,
+        "table.include.list": f"{database}.lineitem",
+        "schema.history.internal": "io.debezium.storage.file.history.FileSchemaHistory",
+        "schema.history.internal.file.filename": str(folder / "history.dat"),
+        "include.schema.changes": "false",
+    }

@@ -65,19 +65,8 @@ class PostgresBacklog:
     def theirs(self, folder: Path) -> Iterator[dict[str, str]]:
         folder.mkdir()
         with self._slot("judge"):
-            yield {
-                "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-                "database.hostname": "127.0.0.1",
-                "database.port": str(self._server.port),
-                "database.user": "postgres",
-                "database.password": "unused",
-                "database.dbname": self._url.rpartition("/")[2],
-                "plugin.name": "pgoutput",
-                "slot.name": "judge",
-                "publication.name": "ingest_shop",
-                "publication.autocreate.mode": "disabled",
-                "table.include.list": "public.lineitem",
-            }
+            settings = debezium_settings(self._server.port, self._url, "judge", "ingest_shop")
+            yield settings | {"publication.autocreate.mode": "disabled"}
 
     @contextmanager
     def _slot(self, name: str) -> Iterator[None]:
@@ -90,3 +79,19 @@ class PostgresBacklog:
 
     def _execute(self, statement: str) -> list[object]:
         return self._server.execute(statement, url=self._url)
+
+
+def debezium_settings(port: int, url: str, slot: str, publication: str) -> dict[str, str]:
+    """Of one engine for the table."""
+    return {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "database.hostname": "127.0.0.1",
+        "database.port": str(port),
+        "database.user": "postgres",
+        "database.password": "unused",
+        "database.dbname": url.rpartition("/")[2],
+        "plugin.name": "pgoutput",
+        "slot.name": slot,
+        "publication.name": publication,
+        "table.include.list": "public.lineitem",
+    }
