@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ingest.errors import ConnectorError
+from ingest.sources.databases.signals import COLUMNS
 from ingest.sources.databases.tables import TableInfo, chosen, selects
 from ingest.sources.postgres.failures import failure
 from ingest.sources.postgres.session import connected
@@ -14,6 +15,7 @@ from ingest.sources.postgres_cdc.catalogue import Capturable, capturable
 from ingest.sources.postgres_cdc.place import lsn_number
 from ingest.sources.postgres_cdc.settings import PostgresCdcSettings
 from ingest.sources.postgres_cdc.slot import Slot
+from ingest.sources.postgres_cdc.visibility import Seen
 
 _LEAST_VERSION = 130_000
 _LOG_END = (
@@ -59,7 +61,7 @@ class Database:
 
     def tables(self, settings: PostgresCdcSettings) -> list[Capturable]:
         """Those that the settings name. A partition counts only where its own name stands."""
-        known = self._asked(lambda: capturable(self.connection()))
+        known = [each for each in self._known() if each.table.stream != settings.signal_table]
         named = [each for each in known if not each.partition or each.table.stream in settings.tables]
         found = {
             table.stream
@@ -72,6 +74,23 @@ class Database:
                     f"{each.table.stream} is an unlogged or temporary table: its changes are in no log"
                 )
         return tables
+
+    def signal_table(self, settings: PostgresCdcSettings) -> Capturable | None:
+        """None where the settings name none."""
+        name = settings.signal_table
+        if name is None:
+            return None
+        found = next((each for each in self._known() if each.table.stream == name), None)
+        if found is None or not set(COLUMNS) <= set(found.columns):
+            raise ConnectorError(
+                f"{name}, the table of signals, is not there, or has not the columns {', '.join(COLUMNS)}",
+                hint=f"CREATE TABLE {name} (id varchar(64) PRIMARY KEY, type varchar(32) NOT NULL, data text)",
+            )
+        return found
+
+    def seen(self) -> Seen:
+        """What a snapshot sees now."""
+        return Seen.of(str(self._value("SELECT pg_current_snapshot()::text")))
 
     def published(self, name: str, tables: Sequence[Capturable], *, begun: bool) -> list[str]:
         """As ``publication.published``."""
@@ -94,8 +113,11 @@ class Database:
         import psycopg
 
         try:
-            # Commits that are not yet on the server's own disk are flushed by one that waits for that.
-            self.connection().execute("SELECT pg_logical_emit_message(true, 'ingest', '')")
+            # Commits that are not yet on the server's own disk are flushed by one that waits for that, and no more.
+            connection = self.connection()
+            with connection.transaction():
+                connection.execute("SET LOCAL synchronous_commit = local")
+                connection.execute("SELECT pg_logical_emit_message(true, 'ingest', '')")
         except psycopg.errors.Error:
             self.connection()
         return lsn_number(str(self._value(_LOG_END)))
@@ -108,6 +130,9 @@ class Database:
     def close(self) -> None:
         """Ends the connection."""
         self._connection.close()
+
+    def _known(self) -> list[Capturable]:
+        return self._asked(lambda: capturable(self.connection()))
 
     def _value(self, query: str) -> Any:
         return self._asked(lambda: self.connection().execute(query).fetchone()[0])
@@ -122,5 +147,7 @@ class Database:
 
 
 def wants(settings: PostgresCdcSettings) -> Callable[[TableInfo], bool]:
-    """Whether the settings name a table, of those that appear in the stream."""
-    return lambda table: selects(table, settings.tables, settings.exclude, "public")
+    """Whether the settings name a table, of those that appear in the stream; that of the signals is one."""
+    return lambda table: (
+        selects(table, settings.tables, settings.exclude, "public") or table.stream == settings.signal_table
+    )

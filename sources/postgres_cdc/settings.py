@@ -41,6 +41,15 @@ class PostgresCdcSettings(CaptureSettings):
         description="A topic for a record at the BEGIN and the END of each transaction; each change then tells its "
         "transaction and its number in it.",
     )
+    signals: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A table `(id, type, data)` by whose rows tables are read again, or for the first time, beside the "
+        "stream: `('1', 'execute-snapshot', '{\"data-collections\": [\"public.orders\"]}')`. As Debezium has it.",
+    )
+    chunk_rows: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Rows that are read at once beside the stream, at most."
+    )
     heartbeat: DurationMs | None = Field(
         default=None,
         ge=100,
@@ -70,6 +79,11 @@ class PostgresCdcSettings(CaptureSettings):
         if self.heartbeat_topic is not None and self.heartbeat is None:
             raise ValueError("heartbeat_topic needs heartbeat, the interval")
         return self
+
+    @property
+    def signal_table(self) -> str | None:
+        """With its schema."""
+        return self.signals if self.signals is None or "." in self.signals else f"public.{self.signals}"
 
     def slot_for(self, source: str) -> str:
         """The slot of the source of that name."""

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pyarrow as pa
 
 from ingest.connectors import DeadRecords, Polled, Records, SourceContext
-from ingest.sources.databases.changes import TRANSACTION, Changes, records_of
 from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Selection
 from ingest.sources.databases.tables import TableInfo
 from ingest.sources.postgres.table_reader import PostgresReader
 from ingest.sources.postgres_cdc.catalogue import Capturable
 from ingest.sources.postgres_cdc.place import STREAM, Place
+from ingest.sources.postgres_cdc.row_records import records_of_rows
 from ingest.sources.postgres_cdc.settings import PostgresCdcSettings
 from ingest.sources.postgres_cdc.source_fields import SourceFields
 from ingest.sources.postgres_cdc.stream import dead_records
@@ -95,20 +95,16 @@ class Snapshot:
         middle = pa.repeat(pa.scalar(marks[1]), max(0, count - 2))
         ends = [marks[0], marks[2]] if count > 1 else [marks[2] if last else marks[0]]
         snapshot = pa.concat_arrays([pa.array(ends[:1]), middle, pa.array(ends[1:], pa.string())])
-        after = rows.to_struct_array()
-        changes = Changes(
+        return records_of_rows(
+            self._settings,
+            self._context,
+            self._fields,
             table,
-            pa.repeat(pa.scalar("r"), count),
-            pa.nulls(count, after.type),
-            after,
-            self._fields.of_rows(table, self._began_ms, snapshot, self.behind.end),
-            pa.repeat(pa.scalar(self._began_ms, pa.int64()), count),
-            pa.nulls(count, TRANSACTION) if self._settings.transaction_topic else None,
+            rows,
+            snapshot,
+            now_ms=self._began_ms,
+            lsn=self.behind.end,
         )
-        made = records_of(
-            changes, source=self._context.name, topic=self._context.topic, envelope=self._settings.envelope
-        )
-        return replace(made, stream=STREAM)
 
 
 def _unzipped(part: Part) -> tuple[list[bytes], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,10 @@ class Stream:
         self._decoder = decoder
         self._carried = Carried()
         self._ended = 0
+        self.signals: list[dict[str, Any]] = []
+        """Rows that the last piece has added to the table of signals."""
+        self.touched: dict[str, list[np.ndarray]] = {}
+        """By table: the transactions of the changes in the last piece."""
         self._in_order = "{table}" not in context.topic
         topic = settings.transaction_topic
         self._transactions = Transactions(topic, context.name, tables.name_of) if topic else None
@@ -50,6 +55,7 @@ class Stream:
     def take(self, data: np.ndarray) -> tuple[list[Records], list[DeadRecords], bool]:
         """The records of the messages that fill ``data``, in order; moves ``place``. And whether the server wants to
         hear from us. Raises ``DecodeFailed``, ``ConnectorError``."""
+        self.signals, self.touched = [], {}
         piece = scanned(data, self._carried)
         taken = self._not_taken_before(piece)
         before = self._ends_before(piece)
@@ -84,10 +90,15 @@ class Stream:
             table = self._tables.get(number)
             if table is None:
                 continue
+            self.touched.setdefault(table.table.stream, []).append(piece.xids[piece.transaction[places]])
             told = None if self._transactions is None else self._transactions.of_changes(piece, places)
             changes, refused = self._decoder.changes(
                 data, piece, places, table, before=before, now_ms=now_ms, transaction=told
             )
+            if table.table.stream == self._settings.signal_table:
+                added = zip(changes.op.to_pylist(), changes.after.to_pylist(), strict=True)
+                self.signals += [row for op, row in added if op == "c"]
+                continue
             if len(changes):
                 records.append(self._records(changes))
             if refused is not None:

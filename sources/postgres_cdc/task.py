@@ -17,6 +17,7 @@ from ingest.sources.postgres_cdc.database import Database, wants
 from ingest.sources.postgres_cdc.decoding import Decoder
 from ingest.sources.postgres_cdc.heartbeat import Heartbeat
 from ingest.sources.postgres_cdc.identity import check_same
+from ingest.sources.postgres_cdc.incremental import Incremental
 from ingest.sources.postgres_cdc.place import STREAM, Place, place_of
 from ingest.sources.postgres_cdc.replication import Replication
 from ingest.sources.postgres_cdc.settings import PostgresCdcSettings
@@ -48,6 +49,7 @@ class PostgresCdcTask(SourceTask):
         self._slot = self._settings.slot_for(context.name)
         self._snapshot: Snapshot | None = None
         self._stream: Stream | None = None
+        self._incremental: Incremental | None = None
         self._handed = self._place = place_of(positions[STREAM]) if STREAM in positions else None
         self._database = Database(self._settings.url)
         self._resources.callback(self._database.close)
@@ -150,7 +152,9 @@ class PostgresCdcTask(SourceTask):
         if self._settings.snapshot != "only":
             name = self._settings.publication_for(self._context.name)
             begun = self._place is not None and self._place.state == "streaming"
-            for sentence in self._database.published(name, self._tables, begun=begun):
+            signals = self._database.signal_table(self._settings)
+            tables = [*self._tables, *([] if signals is None else [signals])]
+            for sentence in self._database.published(name, tables, begun=begun):
                 self._context.report(sentence)
 
     # -- the stream
@@ -158,6 +162,8 @@ class PostgresCdcTask(SourceTask):
     def _follow(self, place: Place) -> None:
         tables = StreamedTables(wants(self._settings), self._database.connection)
         self._stream = Stream(place, self._settings, self._context, tables, Decoder(self._fields))
+        if self._settings.signals is not None:
+            self._incremental = Incremental(self._settings, self._context, self._database, self._fields)
         self._handed = place
         size = max(_LEAST_BUFFER, min(self._context.max_batch_bytes // 4, _MOST_BUFFER))
         self._memory = np.empty(size, np.uint8)
@@ -171,18 +177,25 @@ class PostgresCdcTask(SourceTask):
     def _stream_step(self, stream: Stream) -> Polled | None:
         data = self._taken()
         records, dead, reply = stream.take(data)
+        if self._incremental is not None:
+            records, dead = self._incremental.step(stream, records, dead)
         records += self._heartbeat.due()
         place = stream.place
-        done = self._context.until_caught_up and stream.between_transactions and place.end >= self._target
-        if records or dead or (place != self._handed and (done or reply or self._is_due())):
+        done = self._is_caught_up(stream)
+        if records or dead or (place != self._handed and (done or reply or self._is_due(place))):
             self._handed = place
             self._advanced_ms = self._clock.monotonic_ms()
             return Polled(records, {STREAM: place.as_position()}, dead)
         if done:
             raise EndOfInput
-        if reply or (self._context.until_caught_up and not len(data)):
+        waits = self._context.until_caught_up or (self._incremental is not None and self._incremental.waits)
+        if reply or (waits and not len(data)):
             self._replication.ask_for_reply()
         return None
+
+    def _is_caught_up(self, stream: Stream) -> bool:
+        reached = stream.place.end >= self._target and stream.place.reading is None
+        return self._context.until_caught_up and stream.between_transactions and reached
 
     def _taken(self) -> np.ndarray:
         """The next messages, as frames; none if none came for a while."""
@@ -192,7 +205,8 @@ class PostgresCdcTask(SourceTask):
         end, self._left = self._replication.take(self._memory, at, _WAIT_MS)
         return self._memory[:end]
 
-    def _is_due(self) -> bool:
+    def _is_due(self, place: Place) -> bool:
         """Whether it is time to commit a place although there was no change: so that the server may forget the log
         that is of no interest here."""
-        return self._clock.monotonic_ms() - self._advanced_ms >= _ADVANCE_MS
+        asked = self._handed is None or place.reading != self._handed.reading
+        return asked or self._clock.monotonic_ms() - self._advanced_ms >= _ADVANCE_MS
