@@ -3,9 +3,10 @@
     python -m benchmarks.table_to_parquet [--database postgres|mariadb|sqlite] [--rows 2000000] [--runs 3]
 
 Ours goes through the hub, synced, in one process ``ingest run --until-caught-up``. The peers guarantee nothing; they
-are installed from PyPI into a folder of their own (``benchmarks/peer_table.py`` says which). A server of its own is
-filled first. All write snappy, as the peers do by themselves (ours: zstd). Whole processes in turn, imports included;
-the server's CPU is not counted. Medians.
+are installed from PyPI into a folder of their own (``benchmarks/peer_table.py`` says which). ``--peers ...,sqoop`` has
+Sqoop 1.4.7 as well, of PostgreSQL, with its local runner; the class that it generates is made before. A server of its
+own is filled first. All write snappy, as the peers do by themselves (ours: zstd). Whole processes in turn, imports
+included; the server's CPU is not counted. Medians.
 """
 
 from __future__ import annotations
@@ -81,10 +82,20 @@ def main() -> None:
         ours = [sys.executable, "-m", "ingest", "run", str(folder / "pipeline.yaml"), "--until-caught-up"]
         program = str(Path(__file__).with_name("peer_table.py"))
         commands = {"ingest": ours} | {
-            name: [peer, program, name, url, str(folder / "out")] for name in chosen.peers or PEERS[chosen.database]
+            name: sqoop(url, folder) if name == "sqoop" else [peer, program, name, url, str(folder / "out")]
+            for name in chosen.peers or PEERS[chosen.database]
         }
         results = interleaved(commands, chosen.runs, lambda name: emptied(folder))
     report(results, chosen.rows)
+
+
+def sqoop(url: str, folder: Path) -> list[str]:
+    from sqoop import Sqoop
+
+    importer = Sqoop(folder / "sqoop", url, "lineitem")
+    importer.generate()
+    needed = [f"{name}={value}" for name, value in importer.needed.items()]
+    return ["env", *needed, *importer.import_command(folder / "out", "--as-parquetfile")]
 
 
 def peers_python(folder: Path) -> Path:

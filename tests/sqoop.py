@@ -62,8 +62,9 @@ class Sqoop:
         self._checked(self.import_command(target, *options))
 
     @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"HADOOP_COMMON_HOME": str(JARS), "HADOOP_MAPRED_HOME": str(JARS)}
+    def needed(self) -> dict[str, str]:
+        """In the environment."""
+        return {"HADOOP_COMMON_HOME": str(JARS), "HADOOP_MAPRED_HOME": str(JARS)}
 
     @property
     def _jar(self) -> Path:
@@ -82,7 +83,7 @@ class Sqoop:
         done = subprocess.run(
             [program, *_SHORT_LIVED, *rest],
             cwd=self._folder,
-            env=self.environment,
+            env=os.environ | self.needed,
             capture_output=True,
             text=True,
             check=False,
