@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from servers.mariadb import MariadbServer, mariadb_server
-from servers.mysql import mysql_server
+from servers.mysql import MysqlServer, mysql_server
 from servers.postgres import PostgresServer, postgres_server
 
 
@@ -29,8 +29,20 @@ def url(postgres: PostgresServer, _database: str) -> str:
     return _database
 
 
-@pytest.fixture(scope="session", params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
-def mariadb(request: pytest.FixtureRequest) -> Iterator[MariadbServer]:
-    """The tests of MariaDB hold for MySQL."""
-    with mariadb_server() if request.param == "mariadb" else mysql_server() as server:
+@pytest.fixture(scope="session")
+def own_mariadb() -> Iterator[MariadbServer]:
+    with mariadb_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def own_mysql() -> Iterator[MysqlServer]:
+    with mysql_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
+def mariadb(request: pytest.FixtureRequest) -> MariadbServer | MysqlServer:
+    """The tests of MariaDB hold for MySQL."""
+    found: MariadbServer | MysqlServer = request.getfixturevalue(f"own_{request.param}")
+    return found

@@ -39,7 +39,7 @@ def rows() -> list[tuple[Any, ...]]:
     return found
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database with the table."""
     marks = ", ".join("?" * 7)
@@ -48,8 +48,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
             connection.execute(ROWS)
             connection.executemany(f"INSERT INTO t VALUES ({marks})", rows())
         return "sqlite:///shop.db"
-    if request.param == "mariadb":
-        server: MariadbServer = request.getfixturevalue("mariadb")
+    if request.param in ("mariadb", "mysql"):
+        server: MariadbServer = request.getfixturevalue(f"own_{request.param}")
         url = server.database()
         with server.connected(url) as connection, connection.cursor() as cursor:
             cursor.execute(ROWS)
