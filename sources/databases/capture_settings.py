@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from ingest.config import Settings
+from ingest.config import DurationMs, Settings
 from ingest.sources.databases.changes import Envelope
 
 
@@ -33,3 +33,18 @@ class CaptureSettings(Settings):
         default=True,
         description="Whether a delete is followed by a record with its key and no value: for compaction by key.",
     )
+    heartbeat: DurationMs | None = Field(
+        default=None,
+        ge=100,
+        description="How often to write a record to `heartbeat_topic`, whether there are changes or not: for those who "
+        "watch that the source is alive. The place in the log moves on without it, too.",
+    )
+    heartbeat_topic: str | None = Field(
+        default=None, min_length=1, description="By default `heartbeat.` and the source's name."
+    )
+
+    @model_validator(mode="after")
+    def _heartbeat_needs_interval(self) -> Self:
+        if self.heartbeat_topic is not None and self.heartbeat is None:
+            raise ValueError("heartbeat_topic needs heartbeat, the interval")
+        return self

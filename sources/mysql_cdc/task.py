@@ -10,6 +10,7 @@ import ingest
 from ingest.connectors import DeadRecords, EndOfInput, Origin, Polled, Position, Records, SourceContext, SourceTask
 from ingest.errors import ConnectorError
 from ingest.sources.databases.changes import Changes, records_of
+from ingest.sources.databases.heartbeat import Heartbeat
 from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Selection
 from ingest.sources.databases.tables import TableInfo, selects
@@ -66,9 +67,9 @@ class MysqlCdcTask(SourceTask):
         if self._end is not None and transactions.order >= self._end.order and not transactions.is_open:
             return self._last_step()
         events = self._stream.read(_WAIT_MS)
+        records = self._heartbeat.due()
         if events is None:
-            return None if self._is_told else self._step([], [])
-        records: list[Records] = []
+            return self._step(records, []) if records or not self._is_told else None
         dead: list[DeadRecords] = []
         now_ms = self._context.environment.clock.now_ms()
         for found in self._decoder.decode(events, now_ms):
@@ -103,6 +104,7 @@ class MysqlCdcTask(SourceTask):
         ordered = "{table}" not in self._context.topic
         self._decoder = Decoder(book, place, self._fields, self._context.report, ordered=ordered)
         self._committed = place
+        self._heartbeat = Heartbeat(self._settings, self._context, STREAM)
         size = max(64 * 1024, min(self._context.max_batch_bytes, _LARGEST_PART) // 2)
         server_id = self._settings.server_id_for(self._context.name)
         self._stream = BinlogStream(self._settings.url, place, server_id, size)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from ingest.config import DurationMs
 from ingest.database_url import kind_of
 from ingest.sources.databases.capture_settings import CaptureSettings
 from ingest.sources.databases.url import DatabaseUrl
@@ -50,15 +48,6 @@ class PostgresCdcSettings(CaptureSettings):
     chunk_rows: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Rows that are read at once beside the stream, at most."
     )
-    heartbeat: DurationMs | None = Field(
-        default=None,
-        ge=100,
-        description="How often to write a record to `heartbeat_topic`, whether there are changes or not: for those who "
-        "watch that the source is alive. The slot moves on without it, too.",
-    )
-    heartbeat_topic: str | None = Field(
-        default=None, min_length=1, description="By default `heartbeat.` and the source's name."
-    )
 
     @field_validator("url")
     @classmethod
@@ -73,12 +62,6 @@ class PostgresCdcSettings(CaptureSettings):
         if slot is not None and not _SLOT.fullmatch(slot):
             raise ValueError("the name of a slot has small letters, digits and _, at most 63")
         return slot
-
-    @model_validator(mode="after")
-    def _heartbeat_needs_interval(self) -> Self:
-        if self.heartbeat_topic is not None and self.heartbeat is None:
-            raise ValueError("heartbeat_topic needs heartbeat, the interval")
-        return self
 
     @property
     def signal_table(self) -> str | None:

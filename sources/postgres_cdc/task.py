@@ -11,11 +11,11 @@ import numpy as np
 from ingest import __version__
 from ingest.connectors import EndOfInput, Polled, Position, SourceContext, SourceTask
 from ingest.errors import ConnectorError
+from ingest.sources.databases.heartbeat import Heartbeat
 from ingest.sources.postgres.failures import judged
 from ingest.sources.postgres.message_feed import put_frame
 from ingest.sources.postgres_cdc.database import Database, wants
 from ingest.sources.postgres_cdc.decoding import Decoder
-from ingest.sources.postgres_cdc.heartbeat import Heartbeat
 from ingest.sources.postgres_cdc.identity import check_same
 from ingest.sources.postgres_cdc.incremental import Incremental
 from ingest.sources.postgres_cdc.place import STREAM, Place, place_of
@@ -169,7 +169,7 @@ class PostgresCdcTask(SourceTask):
         self._memory = np.empty(size, np.uint8)
         self._left = b""
         self._advanced_ms = self._clock.monotonic_ms()
-        self._heartbeat = Heartbeat(self._settings, self._context)
+        self._heartbeat = Heartbeat(self._settings, self._context, STREAM)
         self._replication.start(place.slot, place.publication, place.end)
         if self._context.until_caught_up:
             self._replication.ask_for_reply()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -12,6 +13,7 @@ from ingest.connectors import DeadRecords, EndOfInput, Polled, Position, Records
 from ingest.database_url import sqlite_path
 from ingest.errors import ConnectorError, PositionLost
 from ingest.sources.databases.changes import Changes, records_of
+from ingest.sources.databases.heartbeat import Heartbeat
 from ingest.sources.databases.parts import Part
 from ingest.sources.databases.reader import Finished, Selection
 from ingest.sources.sqlite.columns import text_of
@@ -48,6 +50,7 @@ class SqliteCdcTask(SourceTask):
         self._snapshot: SqliteReader | None = None
         self._schema = self._seen = -1
         self._took: dict[str, int] = {}
+        self._heartbeat = Heartbeat(self._settings, context, "heartbeat")
         self._look_at_schema()
         self._target = {stream: self._last(stream) for stream in self._tables}
 
@@ -88,6 +91,8 @@ class SqliteCdcTask(SourceTask):
         if self._settings.snapshot == "only":
             raise EndOfInput
         step = self._changes()
+        if beats := self._heartbeat.due():
+            return Polled(beats) if step is None else replace(step, records=[*step.records, *beats])
         if step is None:
             if self._context.until_caught_up and all(self._number(s) >= n for s, n in self._target.items()):
                 raise EndOfInput

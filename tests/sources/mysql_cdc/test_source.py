@@ -391,3 +391,14 @@ def test_mysql_tells_a_place_under_its_lock_only(mariadb: MariadbServer, run: An
 def test_the_servers_own_number_is_refused(run: Any, url: str, tmp_path: Path) -> None:
     with pytest.raises(ConnectorError, match="is the server's own"):
         source(url, server_id=1).check(tmp_path)
+
+
+def test_heartbeats_come_beside_the_changes(run: Any, url: str, tmp_path: Path) -> None:
+    run("CREATE TABLE t (id integer PRIMARY KEY)")
+    begun = captured(source(url, heartbeat="1h", heartbeat_topic="beats"), tmp_path)
+    run("INSERT INTO t VALUES (1)")
+    found = captured(source(url, heartbeat="1h", heartbeat_topic="beats"), tmp_path, begun.positions)
+    beats = [records for records in found.records if records.topic == "beats"]
+    assert [records.key.to_pylist() for records in beats] == [[b'{"serverName":"in"}']]
+    assert "ts_ms" in beats[0].value.to_pylist()[0]
+    assert [records.topic for records in found.records if records.topic != "beats"] == ["t"]

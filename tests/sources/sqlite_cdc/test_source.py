@@ -249,3 +249,10 @@ def test_a_stop_while_it_waits_is_quick(folder: Path) -> None:
     threading.Timer(0.05, stopping.set).start()
     assert task.poll() is None
     task.close()
+
+
+def test_heartbeats_come_beside_the_changes(folder: Path) -> None:
+    do(folder, "INSERT INTO orders VALUES (1, 'one')")
+    found = Run(folder, snapshot="never", heartbeat="1h")
+    assert [sorted(value) for value in found.values("heartbeat.in")] == [["ts_ms"]]
+    assert found.changes() == [("c", None, ONE)]

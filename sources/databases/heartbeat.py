@@ -7,17 +7,17 @@ import json
 import pyarrow as pa
 
 from ingest.connectors import Origin, Records, SourceContext
-from ingest.sources.postgres_cdc.place import STREAM
-from ingest.sources.postgres_cdc.settings import PostgresCdcSettings
+from ingest.sources.databases.capture_settings import CaptureSettings
 
 
 class Heartbeat:
-    """Key and value are Debezium's: the source's name, and the time."""
+    """Key and value are Debezium's: the source's name, and the time. ``stream`` is that of its records."""
 
-    def __init__(self, settings: PostgresCdcSettings, context: SourceContext) -> None:
+    def __init__(self, settings: CaptureSettings, context: SourceContext, stream: str) -> None:
         self._every_ms = settings.heartbeat
         self._topic = settings.heartbeat_topic or f"heartbeat.{context.name}"
         self._name = context.name
+        self._stream = stream
         self._clock = context.environment.clock
         self._last_ms: int | None = None
 
@@ -33,7 +33,7 @@ class Heartbeat:
                 value=pa.array([{"ts_ms": self._clock.now_ms()}], pa.struct([("ts_ms", pa.int64())])),
                 key=pa.array([key], pa.binary()),
                 topic=self._topic,
-                stream=STREAM,
+                stream=self._stream,
                 origin=Origin(self._name, "heartbeat"),
             )
         ]
