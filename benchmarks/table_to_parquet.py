@@ -58,7 +58,7 @@ PIPELINE = """\
 name: bench
 hub: ./hub
 topics: {{lineitem: {{format: {format}}}}}
-sources: [{{name: table, type: sql, url: "{url}", tables: [lineitem], topic: lineitem}}]
+sources: [{{name: table, type: sql, url: "{url}", tables: [lineitem], topic: lineitem{more}}}]
 sinks: [{{name: lake, type: parquet, topics: [lineitem], url: ./lake, compression: snappy}}]
 """
 
@@ -73,12 +73,16 @@ def main() -> None:
         "--format", default="arrow", help="the topic's format; what ``ingest import`` takes unless told"
     )
     options.add_argument("--folder", type=Path, default=Path("build/bench/table"))
+    options.add_argument(
+        "--incremental", choices=["append", "modified"], help="ours as a first incremental load, by id"
+    )
     chosen = options.parse_args()
+    more = f", incremental: {{column: id, mode: {chosen.incremental}}}" if chosen.incremental else ""
     folder: Path = chosen.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     peer = str(peers_python(folder / "peers"))
     with filled(chosen.database, chosen.rows, folder) as url:
-        (folder / "pipeline.yaml").write_text(PIPELINE.format(url=url, format=chosen.format))
+        (folder / "pipeline.yaml").write_text(PIPELINE.format(url=url, format=chosen.format, more=more))
         ours = [sys.executable, "-m", "ingest", "run", str(folder / "pipeline.yaml"), "--until-caught-up"]
         program = str(Path(__file__).with_name("peer_table.py"))
         commands = {"ingest": ours} | {

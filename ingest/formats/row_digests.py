@@ -7,20 +7,16 @@ wherever it is read. Times and floating point numbers count by their bits, so th
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ingest.formats.blake3 import digests
 from ingest.formats.json_codec import encode
 
 SIZE = 16
 DIGEST = pa.binary(SIZE)
-_NUMBERS = itertools.count()
 _BITS = {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
@@ -85,22 +81,9 @@ def _with_refused(texts: pa.Array, value: pa.StructArray, refused: Mapping[int, 
 
 
 def _hashed(texts: pa.Array) -> pa.Array:
-    from datafusion import col
-    from datafusion import functions as f
-
-    session = _session()
-    name = f"rows-{next(_NUMBERS)}"
-    frame = session.create_dataframe([[pa.RecordBatch.from_arrays([texts], ["row"])]], name)
-    try:
-        batches = frame.select(f.digest(col("row"), "blake3")).collect()
-    finally:
-        session.deregister_table(name)
-    return pa.concat_arrays([pc.binary_slice(batch.column(0), 0, SIZE) for batch in batches]).cast(DIGEST)
-
-
-@cache
-def _session() -> Any:
-    """One partition: rows stay in their order."""
-    from datafusion import SessionConfig, SessionContext
-
-    return SessionContext(SessionConfig().with_target_partitions(1))
+    """``texts`` are bytes, none null."""
+    texts = texts.cast(pa.large_binary())
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    found = digests(np.frombuffer(data or b"", np.uint8), ends)
+    return pa.Array.from_buffers(DIGEST, len(texts), [None, pa.py_buffer(found)])

@@ -165,10 +165,17 @@ class _Reading:
         known_by = part.rows if settings.mode == "modified" else part.rows.select(settings.key_of(self.table))
         digests = row_digests(known_by)
         self.window.add(part.rows.column(settings.column), digests)
-        rows = part.rows.filter(pc.invert(pc.is_in(digests, self.before.seen)))
+        rows = self._without_known(part.rows, digests)
         dead = self._new_dead(part)
         self.found += len(rows) + len(dead)
         return replace(part, rows=rows, dead=dead)
+
+    def _without_known(self, rows: pa.RecordBatch, digests: pa.Array) -> pa.RecordBatch:
+        """The batch itself, where all are new: it is not copied."""
+        if not len(self.before.seen):
+            return rows
+        known = pc.is_in(digests, self.before.seen)
+        return rows.filter(pc.invert(known)) if known.true_count else rows
 
     def _new_dead(self, part: Part) -> list[tuple[bytes, str]]:
         if not part.dead:

@@ -32,6 +32,8 @@ class Window:
         self._rows = rows
         self._span_ms = span_ms
         self._most = max(1, limit_bytes // SIZE)
+        self._kept = self._most + 1
+        """The value below those that are remembered is the floor."""
         self._values: list[pa.Array] = []
         self._digests: list[pa.Array] = []
         self._count = 0
@@ -41,8 +43,7 @@ class Window:
         self._values.append(values)
         self._digests.append(digests)
         self._count += len(values)
-        # One more than is ever remembered: the value below those is the floor.
-        while self._count - len(self._values[0]) > self._most:
+        while self._count - len(self._values[0]) >= self._kept:
             self._count -= len(self._values.pop(0))
             self._digests.pop(0)
 
@@ -50,8 +51,8 @@ class Window:
         """What to remember now; None if the rows that share the newest value are too many for that."""
         if not self._count:
             return Mark(None, pa.array([], DIGEST))
-        values, digests = pa.concat_arrays(self._values), pa.concat_arrays(self._digests)
-        self._values, self._digests = [values], [digests]
+        values, digests = (_last(each, self._kept) for each in (self._values, self._digests))
+        self._values, self._digests, self._count = [values], [digests], len(values)
         firsts = _first_of_each(values)
         ties = int(firsts[-1])
         if len(values) - ties > self._most:
@@ -71,6 +72,12 @@ class Window:
         newest = values[-1]
         within = pc.greater_equal(values, _before(newest, self._span_ms))
         return min(start, len(values) - int(pc.sum(within).as_py() or 0))
+
+
+def _last(arrays: list[pa.Array], count: int) -> pa.Array:
+    """A copy of so many at the end: a slice alone would keep all of them."""
+    left = sum(map(len, arrays)) - count
+    return pa.concat_arrays([arrays[0].slice(max(0, left)), *arrays[1:]])
 
 
 def _first_of_each(values: pa.Array) -> np.ndarray:
