@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.cli.database_options import Database, database_options, taken
+from ingest.cli.exit_codes import EXIT_FAILED
+from ingest.cli.export_lake import rewrites_of, rewritten_meanwhile, rewritten_since, was_rewritten
 from ingest.cli.export_options import Asked, asked_for, export_options
 from ingest.cli.hub_folder import data_option, wait_option
 from ingest.cli.talk import Talk
@@ -56,11 +58,12 @@ class _Export:
         self._asked = asked
         self._data = data
         self._kept = KeptCommand(data, "export", identity(database, asked))
+        self._rewrites = rewrites_of(asked.export_dir)
         self._files = ExportFiles(asked.export_dir)
         form = self._files.form(asked)
         self._target = described(database, asked.table)
         _check(asked, self._target, form)
-        self._source = source_of(asked, self._target, form)
+        self._source = source_of(asked, self._target, form, self._files.folder_columns(asked, self._target))
         self._reading = files_settings(self._source)
         self._columns = self._files.columns(self._reading, asked, self._target)
 
@@ -88,6 +91,9 @@ class _Export:
             self._talk.warn("the export is not complete", hint="the same command goes on with it")
             return outcome.exit_code
         self._kept.write(state.ended().as_json())
+        if self._is_rewritten(state):
+            self._talk.error(rewritten_meanwhile(self._asked.export_dir))
+            return EXIT_FAILED
         self._talk.say(f"exported into {self._asked.table}", table=self._asked.table)
         return self._compared(state) if self._asked.validate else outcome.exit_code
 
@@ -102,7 +108,10 @@ class _Export:
         from ingest.cli.export_state import State
 
         before = State.from_json(self._kept.read())
-        state = before.begun(again=self._asked.again)
+        state = before.begun(again=self._asked.again, possible=not (rewritten := self._is_rewritten(before)))
+        if rewritten and not state.is_new(before):
+            raise rewritten_since(self._asked.export_dir)
+        state = replace(state, rewrites={**self._rewrites, **state.rewrites})
         if self._asked.validate:
             state = self._compared_with(state, is_new=state.is_new(before))
         self._kept.write(state.as_json())
@@ -113,6 +122,12 @@ class _Export:
                 else "exported before: only files that are new since then are read (--again: all)"
             )
         return state
+
+    def _is_rewritten(self, state: State) -> bool:
+        """Whether rows that are in the database, and are not told by their keys, stand in other files now."""
+        if self._asked.update_key:
+            return False
+        return was_rewritten(state.rewrites, rewrites_of(self._asked.export_dir))
 
     def _compared_with(self, state: State, *, is_new: bool) -> State:
         """With what the table holds before the first row comes."""

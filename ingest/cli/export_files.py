@@ -60,6 +60,14 @@ class ExportFiles:
             )
         return form
 
+    def folder_columns(self, asked: Asked, target: Target) -> list[str]:
+        """Columns of the table that are in the names of folders: Hive, Spark and our own sinks leave the columns by
+        which a table is partitioned out of its files."""
+        from ingest.sources.files.folder_columns import folder_values
+
+        names = {name for found in self.found for name in folder_values(found.name)}
+        return sorted(name for name in names if target.has(name) and (not asked.columns or name in asked.columns))
+
     def columns(self, settings: FilesSettings, asked: Asked, target: Target) -> list[str]:
         """The columns that are to be written, by the beginning of the files; empty if they have no rows. Raises
         ``UsageError`` if no row there could go to the table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ def pipeline_of(
     }
 
 
-def source_of(asked: Asked, target: Target, form: str) -> dict[str, Any]:
-    """The settings of the source ``files``, as they are meant; ``form`` is what the files are.
+def source_of(asked: Asked, target: Target, form: str, folder_columns: Sequence[str]) -> dict[str, Any]:
+    """The settings of the source ``files``, as they are meant; ``form`` is what the files are, and ``folder_columns``
+    are what the names of their folders tell.
 
     A file that is overwritten after it was read: its rows may be changed again by key, and not be added again.
     """
@@ -50,12 +52,13 @@ def source_of(asked: Asked, target: Target, form: str) -> dict[str, Any]:
         "order": "name",
         "min_age": 0,
         "changed": "reread" if asked.update_key else "report",
+        **({"folder_columns": list(folder_columns)} if folder_columns else {}),
     }
-    return common | ({"delimited": _delimited(asked, target)} if form == "text" else {})
+    return common | ({"delimited": _delimited(asked, target, folder_columns)} if form == "text" else {})
 
 
-def _delimited(asked: Asked, target: Target) -> dict[str, Any]:
-    columns = asked.columns or list(target.columns)
+def _delimited(asked: Asked, target: Target, folder_columns: Sequence[str]) -> dict[str, Any]:
+    columns = [name for name in asked.columns or target.columns if name not in folder_columns]
     other = asked.input_null_non_string
     nulls = {name: [_NULL if other is None else other, ""] for name in columns if not target.is_text(name)}
     escape = character("\\" if asked.input_escaped_by is None else asked.input_escaped_by)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any
 
+from ingest.sources.files.folder_columns import WithFolderColumns
 from ingest.sources.files.pieces import ObjectReader, Unreadable
 from ingest.sources.files.settings import FilesSettings
 
@@ -41,6 +42,11 @@ def known_format(name: str) -> str | None:
 
 def open_reader(file: IO[bytes], name: str, settings: FilesSettings, place: Mapping[str, Any]) -> ObjectReader:
     """Takes the open file over. ``place`` is where a reader of the same object stood, or empty."""
+    reader = _reader(file, name, settings, place)
+    return WithFolderColumns(reader, name, settings.folder_columns) if settings.folder_columns else reader
+
+
+def _reader(file: IO[bytes], name: str, settings: FilesSettings, place: Mapping[str, Any]) -> ObjectReader:
     form = format_of(name, settings)
     if form == "parquet":
         from ingest.sources.files.parquet_reader import ParquetReader

@@ -129,6 +129,11 @@ class FilesSettings(Settings):
         "`.avro`, `.dsv`, with or without `.gz`, `.bz2`, `.zst`). `json` is an object a line; `delimited` (`.dsv`) is "
         "text with delimiters and without a header, as Hive and Sqoop write it.",
     )
+    folder_columns: list[str] = Field(
+        default_factory=list,
+        description="Columns that are not in the files but in the names of their folders, as Hive and Spark lay "
+        "partitioned tables out (`region=eu/part-0.parquet`): they are added as texts.",
+    )
     order: Literal["modified", "name"] = Field(
         default="modified", description="Which of the objects that wait is read first: the oldest, or by name."
     )

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lake import Lake
 
 from ingest.cli.main import main
 
@@ -84,7 +85,7 @@ def test_the_same_command_takes_what_is_new_and_again_takes_all(shop: Path) -> N
 
 
 def write(folder: Path, name: str, text: str) -> None:
-    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text, newline="")
 
 
@@ -234,3 +235,85 @@ def test_mistakes_are_told_before_anything_is_written(
     told = capsys.readouterr().err
     assert said in told
     assert not (shop / "ingest-data").exists()
+
+
+def export_of_lake(*arguments: str) -> int:
+    return run("--export-dir", "lake", *arguments)
+
+
+def ids(folder: Path) -> list[int]:
+    return [number for (number,) in execute(folder, "SELECT id FROM target ORDER BY id")]
+
+
+@pytest.fixture
+def lake(shop: Path) -> Lake:
+    execute(shop, "DROP TABLE target", "CREATE TABLE target (id INTEGER, part INTEGER)")
+    lake = Lake(shop)
+    task = lake.open(partition_by=["part"])
+    for start in range(0, 40, 10):
+        lake.write(task, start, [{"id": number, "part": number % 2} for number in range(start, start + 10)])
+    return lake
+
+
+def test_a_lake_table_that_was_compacted_has_each_row_once(lake: Lake, shop: Path) -> None:
+    assert main(["compact", "lake"]) == 0
+    assert export_of_lake() == 0
+    assert ids(shop) == list(range(40))
+    assert execute(shop, "SELECT count(*) FROM target WHERE part = id % 2") == [(40,)]
+    assert export_of_lake("--validate") == 2  # begun without
+    assert export_of_lake() == 0
+    assert ids(shop) == list(range(40))
+
+
+def test_a_table_that_was_compacted_since_is_not_added_again(
+    lake: Lake, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export_of_lake() == 0
+    assert main(["compact", "lake"]) == 0
+    assert export_of_lake() == 2
+    assert "was compacted or merged since its rows were exported" in capsys.readouterr().err
+    assert ids(shop) == list(range(40))
+    execute(shop, "DELETE FROM target", "CREATE UNIQUE INDEX by_id ON target (id)")
+    assert export_of_lake("--again") == 0
+    assert ids(shop) == list(range(40))
+    by_key = ("--update-key", "id", "--update-mode", "allowinsert")
+    assert export_of_lake(*by_key) == 0
+    assert main(["compact", "lake"]) == 0
+    assert export_of_lake(*by_key) == 0
+    assert ids(shop) == list(range(40))
+
+
+def test_a_table_that_is_compacted_meanwhile_is_told(
+    lake: Lake, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ingest.cli import run as runs
+
+    whole = runs.run_all
+
+    def compacted_at_the_end(*given: Any, **named: Any) -> Any:
+        outcome = whole(*given, **named)
+        assert main(["compact", "lake"]) == 0
+        return outcome
+
+    monkeypatch.setattr(runs, "run_all", compacted_at_the_end)
+    assert export_of_lake() == 1
+    assert "while it was exported" in capsys.readouterr().err
+    assert export_of_lake() == 2
+    assert ids(shop) == list(range(40))
+
+
+def test_columns_in_the_names_of_folders_are_columns(shop: Path) -> None:
+    write(shop, "in/word=a%2Fb/price=1.5/part-0", "1\n2\n")
+    write(shop, "in/word=a/price=__HIVE_DEFAULT_PARTITION__/part-1", "3\n")
+    assert run("--export-dir", "in", "--validate") == 0
+    assert target(shop) == [(1, "a/b", 1.5), (2, "a/b", 1.5), (3, "a", None)]
+
+
+def test_a_file_beside_the_folders_of_a_partitioned_table_is_told(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(shop, "in/price=1.5/a.jsonl", '{"id": 1, "word": "a"}\n')
+    write(shop, "in/stray.jsonl", '{"id": 2, "word": "b"}\n')
+    assert run("--export-dir", "in") == 0
+    assert "1 dead letters" in capsys.readouterr().err
+    assert target(shop) == [(1, "a", 1.5)]
