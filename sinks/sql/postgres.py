@@ -83,7 +83,15 @@ class PostgresDatabase(Database):
 
     def make_positions(self) -> None:
         if self.describe(TableName("", TABLE)) is None:
-            self.execute(_POSITIONS)
+            self._make(_POSITIONS)
+
+    def _make(self, statement: str) -> None:
+        """IF NOT EXISTS does not see what another session makes at the same time: the second of the two is told of a
+        double in the catalogue, and by then it is there."""
+        try:
+            self.execute(statement)
+        except RowsRefused:
+            self.execute(statement)
 
     def describe(self, name: TableName) -> Table | None:
         rows = self.execute(_COLUMNS, [self.named(name)])
@@ -103,16 +111,16 @@ class PostgresDatabase(Database):
             columns.append(f"PRIMARY KEY ({', '.join(map(self.quoted, key))})")
         if name.schema:
             self._make_schema(name.schema)
-        self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
+        self._make(f"CREATE TABLE IF NOT EXISTS {self.named(name)} ({', '.join(columns)})")
 
     def create_like(self, name: TableName, table: Table) -> None:
         if name.schema:
             self._make_schema(name.schema)
-        self.execute(f"CREATE TABLE IF NOT EXISTS {self.named(name)} (LIKE {self.named(table.name)} INCLUDING ALL)")
+        self._make(f"CREATE TABLE IF NOT EXISTS {self.named(name)} (LIKE {self.named(table.name)} INCLUDING ALL)")
 
     def _make_schema(self, schema: str) -> None:
         if not self.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]):
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.quoted(schema)}")
+            self._make(f"CREATE SCHEMA IF NOT EXISTS {self.quoted(schema)}")
 
     def add_columns(self, table: Table, fields: Sequence[pa.Field]) -> None:
         added = [f"ADD COLUMN IF NOT EXISTS {self.quoted(field.name)} {type_made(field.type)}" for field in fields]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sql_targets import ServerTarget, sink_of
 
 from ingest.connectors import SinkConnector, SinkTask
 from ingest.connectors.testing import SinkContract
+from ingest.sinks.sql.postgres import PostgresDatabase
 
 FAIL_POINTS = ("sql.opened", "sql.written", "sql.committed")
 
@@ -107,3 +109,15 @@ class TestMysql(Mariadb):
 
 
 del ServerContract, Mariadb
+
+
+def test_sinks_that_open_at_the_same_time_share_the_table_of_positions(postgres: PostgresServer) -> None:
+    for _ in range(5):
+        url = postgres.database()
+        databases = [PostgresDatabase(url, 30_000) for _ in range(6)]
+        for database in databases:
+            database.open()
+        with ThreadPoolExecutor(len(databases)) as threads:
+            list(threads.map(PostgresDatabase.make_positions, databases))
+        for database in databases:
+            database.close()
