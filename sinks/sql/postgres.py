@@ -87,10 +87,10 @@ class PostgresDatabase(Database):
 
     def _make(self, statement: str) -> None:
         """IF NOT EXISTS does not see what another session makes at the same time: the second of the two is told of a
-        double in the catalogue, and by then it is there."""
+        double in the catalogue, in one form or another, and by then it is there. What is really wrong is said again."""
         try:
             self.execute(statement)
-        except RowsRefused:
+        except (RowsRefused, ConnectorError):
             self.execute(statement)
 
     def describe(self, name: TableName) -> Table | None:
